@@ -1,0 +1,12 @@
+"""BGSNet for zero-shot image classification, in TensorFlow/Keras."""
+
+import importlib.util
+import os
+
+# TensorFlow 2.16 and later bring Keras 3; this project uses the Keras 2 API that `tf-keras` keeps.
+# TensorFlow reads the variable when it loads, so it is set before that.
+if importlib.util.find_spec("tf_keras"):
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+__version__ = "0.1.0"

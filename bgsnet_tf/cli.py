@@ -1,0 +1,33 @@
+"""How every command starts and fails: flags in, one line out for a user's mistake, never a traceback."""
+
+import sys
+
+from absl import app, flags
+
+from bgsnet_tf import config
+from bgsnet_tf.errors import UserError
+
+
+def run(main):
+    """Parses flags and calls `main()`.
+
+    Exit status: 0 when done, 1 for bad flags or a `UserError` (one line on standard error), 130 when interrupted.
+    """
+
+    def guarded(argv):
+        try:
+            if len(argv) > 1:
+                raise UserError(f"'{argv[1]}' is not a flag; flags look like --seed=0")
+            main()
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print("interrupted; the same command continues the run", file=sys.stderr)
+            return 130
+        return 0
+
+    config.define_flags()
+    for flag in flags.FLAGS.flags_by_module_dict()[config.__name__]:
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)  # so that --help lists them
+    app.run(guarded)
