@@ -1,0 +1,157 @@
+"""The one description of a data set: rows, classes, attributes and splits. It reads no file and decodes no image.
+
+Letters: R rows (an image, or an object in one), C classes, A attributes.
+"""
+
+import dataclasses
+import hashlib
+import os
+from typing import Optional
+
+import numpy as np
+
+from bgsnet_tf.errors import UserError
+
+VALIDATION_SEEN_SHARE = 0.2  # Assumption: close to the share of test_seen in the Proposed Splits.
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """Rows with labels, classes with attributes, and who is trained and tested on what.
+
+    Exactly one of `paths` and `pixels` says where a row's image comes from.
+
+    Attributes:
+      name: short name of the data set, e.g. "cub".
+      class_names: C names.
+      attribute_names: A names.
+      attributes: (C, A) float32, the class attributes as given; see `phi`.
+      labels: (R,) int32, index into `class_names`.
+      train: indices of the rows of seen classes to train on.
+      test_seen: indices of the rows of seen classes to test on.
+      test_unseen: indices of the rows of unseen classes.
+      validation_classes: indices of the seen classes that `validation()` treats as unseen.
+      paths: (R,) absolute file names.
+      boxes: (R, 4) float32 xmin, ymin, xmax, ymax in pixels; a row of NaN means the whole image.
+      pixels: (R, H, W, 3) uint8 images in memory.
+
+    Raises:
+      UserError: where the parts contradict each other.
+    """
+
+    name: str
+    class_names: tuple
+    attribute_names: tuple
+    attributes: np.ndarray
+    labels: np.ndarray
+    train: np.ndarray
+    test_seen: np.ndarray
+    test_unseen: np.ndarray
+    validation_classes: np.ndarray
+    paths: Optional[np.ndarray] = None
+    boxes: Optional[np.ndarray] = None
+    pixels: Optional[np.ndarray] = None
+
+    def __post_init__(self):
+        if (self.paths is None) == (self.pixels is None):
+            raise ValueError("a benchmark has either paths or pixels")
+        self._check_attributes()
+        self._check_splits()
+
+    @property
+    def seen_classes(self):
+        """Sorted indices of the classes that have training rows."""
+        return np.unique(self.labels[self.train])
+
+    @property
+    def unseen_classes(self):
+        """Sorted indices of all other classes, with or without images."""
+        return np.setdiff1d(np.arange(len(self.class_names)), self.seen_classes)
+
+    @property
+    def phi(self):
+        """(C, A) float32 class embeddings φ(y): attributes with L2-normalised rows (Eq. 1)."""
+        attributes = self.attributes.astype(np.float64)
+        return (attributes / np.linalg.norm(attributes, axis=1, keepdims=True)).astype(np.float32)
+
+    def validation(self):
+        """The same kind of benchmark, made of training rows only: nothing of either test split is in it.
+
+        The validation classes play the unseen ones; of each other class a fixed share of the rows,
+        those whose hash comes first and so the same in every run, plays `test_seen`.
+        """
+        validation_rows = self.train[np.isin(self.labels[self.train], self.validation_classes)]
+        other_rows = np.setdiff1d(self.train, validation_rows)
+        held_out = self._held_out(other_rows)
+        rows = np.concatenate([other_rows[~held_out], other_rows[held_out], validation_rows])
+        ends = np.cumsum([np.sum(~held_out), np.sum(held_out), len(validation_rows)])
+        classes = self.seen_classes
+        return Benchmark(
+            name=f"{self.name}_validation",
+            class_names=tuple(self.class_names[c] for c in classes),
+            attribute_names=self.attribute_names,
+            attributes=self.attributes[classes],
+            labels=np.searchsorted(classes, self.labels[rows]).astype(np.int32),
+            train=np.arange(0, ends[0]),
+            test_seen=np.arange(ends[0], ends[1]),
+            test_unseen=np.arange(ends[1], ends[2]),
+            validation_classes=np.array([], dtype=np.int32),
+            paths=None if self.paths is None else self.paths[rows],
+            boxes=None if self.boxes is None else self.boxes[rows],
+            pixels=None if self.pixels is None else self.pixels[rows],
+        )
+
+    def fingerprint(self):
+        """Hex digest of everything that training reads, but for the bytes of image files."""
+        digest = hashlib.sha256(repr((self.name, self.class_names)).encode())
+        for array in (self.phi, self.labels, self.train, self.test_seen, self.test_unseen, self.boxes, self.pixels):
+            if array is not None:
+                digest.update(np.ascontiguousarray(array))
+        if self.paths is not None:  # below their common folder, so that the data set may move
+            root = os.path.commonpath([os.path.dirname(path) for path in self.paths])
+            digest.update("\n".join(os.path.relpath(path, root) for path in self.paths).encode())
+        return digest.hexdigest()
+
+    def row_name(self, row):
+        """Name of a row for messages and hashes: its file, or its number where it has none."""
+        return f"image {row}" if self.paths is None else str(self.paths[row])
+
+    def _held_out(self, rows):
+        order = np.array([self._row_hash(row) for row in rows])
+        held_out = np.zeros(len(rows), dtype=bool)
+        for c in np.unique(self.labels[rows]):
+            of_class = np.flatnonzero(self.labels[rows] == c)
+            count = int(VALIDATION_SEEN_SHARE * len(of_class))
+            held_out[of_class[np.argsort(order[of_class])[:count]]] = True
+        return held_out
+
+    def _row_hash(self, row):
+        path = f"{row}" if self.paths is None else "/".join(str(self.paths[row]).split("/")[-2:])
+        box = "" if self.boxes is None else np.nan_to_num(self.boxes[row], nan=-1).tolist()
+        return hashlib.sha256(f"{path} {box}".encode()).hexdigest()
+
+    def _check_attributes(self):
+        bad = np.argwhere(~np.isfinite(self.attributes))
+        if len(bad):
+            c, a = bad[0]
+            raise UserError(
+                f"{self.name}: attribute '{self.attribute_names[a]}' of class '{self.class_names[c]}' is "
+                f"{self.attributes[c, a]} ({len(bad)} such values); give every class a finite value"
+            )
+        zero = np.flatnonzero(~self.attributes.any(axis=1))
+        if len(zero):
+            raise UserError(f"{self.name}: all attributes of class '{self.class_names[zero[0]]}' are 0, so it has no direction")
+
+    def _check_splits(self):
+        if not len(self.train):
+            raise UserError(f"{self.name}: no training rows")
+        for rows, what in ((self.test_seen, "test_seen"), (self.test_unseen, "test_unseen")):
+            both = np.intersect1d(rows, self.train)
+            if len(both):
+                raise UserError(f"{self.name}: {self.row_name(both[0])} is in the training split and in {what}")
+        both = np.intersect1d(self.labels[self.train], self.labels[self.test_unseen])
+        if len(both):
+            raise UserError(f"{self.name}: class '{self.class_names[both[0]]}' is both seen (training rows) and unseen (test_unseen rows)")
+        alone = np.setdiff1d(self.labels[self.test_seen], self.labels[self.train])
+        if len(alone):
+            raise UserError(f"{self.name}: class '{self.class_names[alone[0]]}' has test_seen rows but no training row")

@@ -1,0 +1,145 @@
+"""From a row to the pixels the network sees: decode, crop, resize, augment. All of it TensorFlow graph code.
+
+A view is a number: 0 is the test view, with nothing random in it; any other is a training view, a pure function of
+(seed, row, view). Letters: B images, H and W the network's input size.
+"""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from bgsnet_tf.errors import UserError
+
+AUTOTUNE = tf.data.AUTOTUNE
+
+
+@dataclasses.dataclass(frozen=True)
+class Views:
+    """How views are made of an image.
+
+    Attributes:
+      size: H = W of the result in pixels.
+      resize: length of the shorter side before the crop to `size`.
+      augment: "none"; "flip": odd views are mirrored; "crop_flip": random crop, and odd views are mirrored;
+        "dihedral": view v is symmetry v mod 8 of the square.
+      seed: of the random crops.
+    """
+
+    size: int
+    resize: int
+    augment: str = "none"
+    seed: int = 0
+
+    @property
+    def count(self):
+        """How many views there are to draw from in training."""
+        return {"none": 1, "flip": 2, "dihedral": 8, "crop_flip": 1 << 20}[self.augment]
+
+    def __call__(self, image, row=0, view=0):
+        """(size, size, 3) float32 in 0..255 of an image (h, w, 3)."""
+        image = _resize_shorter_side(image, self.resize)
+        row, view = tf.cast(row, tf.int32), tf.cast(view, tf.int32)
+        slack = tf.shape(image)[:2] - self.size
+        corner = slack // 2
+        if self.augment == "crop_flip":
+            share = tf.random.stateless_uniform([2], [self.seed, 0x9E3779B] + tf.stack([row, view]))
+            random_corner = tf.cast(share * tf.cast(slack + 1, tf.float32), tf.int32)
+            corner = tf.where(view > 0, random_corner, corner)
+        image = tf.slice(image, tf.concat([corner, [0]], 0), [self.size, self.size, 3])
+        if self.augment in ("flip", "crop_flip"):
+            image = tf.cond(view % 2 == 1, lambda: image[:, ::-1], lambda: image)
+        if self.augment == "dihedral":
+            image = tf.switch_case(view % 8, [lambda s=s: _symmetry(image, s) for s in range(8)])
+        return tf.ensure_shape(image, [self.size, self.size, 3])
+
+
+def decode(contents):
+    """(h, w, 3) uint8 of the bytes of a JPEG or PNG file."""
+    image = tf.io.decode_image(contents, channels=3, expand_animations=False)
+    return tf.ensure_shape(image, [None, None, 3])
+
+
+def row_images(benchmark):
+    """A function from a row number, a scalar tensor, to its image (h, w, 3), cropped to its box."""
+    if benchmark.pixels is not None:
+        pixels = tf.constant(benchmark.pixels)
+        return lambda row: tf.gather(pixels, row)
+    paths = tf.constant(benchmark.paths.astype(str))
+    if benchmark.boxes is None:
+        return lambda row: decode(tf.io.read_file(tf.gather(paths, row)))
+    boxes = tf.constant(np.nan_to_num(benchmark.boxes, nan=-1).astype(np.int32))
+
+    def cropped(row):
+        image = decode(tf.io.read_file(tf.gather(paths, row)))
+        box = tf.gather(boxes, row)
+        return tf.cond(box[0] < 0, lambda: image, lambda: _crop(image, box))
+
+    return cropped
+
+
+def items_of(rows, view_count=1):
+    """(len(rows)·V, 2) int32 pairs of row and view: the views 0..V-1 of every row, in order."""
+    return np.stack([np.repeat(rows, view_count), np.tile(np.arange(view_count), len(rows))], axis=1).astype(np.int32)
+
+
+def image_batches(benchmark, items, views, batch_size):
+    """A dataset of batches (B, H, W, 3) of `items` (n, 2), pairs of row and view, in order; the last batch may be smaller."""
+    return tf.data.Dataset.from_tensor_slices(items).map(_loader(benchmark, views), AUTOTUNE).batch(batch_size).prefetch(2)
+
+
+def shuffled_image_batches(benchmark, labels, item_batches, views):
+    """A dataset of (images (B, H, W, 3), labels (B,)).
+
+    Args:
+      labels: (training rows,) int.
+      item_batches: dataset of (B, 2) pairs of position among the training rows, and view.
+    """
+    load, rows = _loader(benchmark, views), tf.constant(benchmark.train.astype(np.int32))
+    labels = tf.constant(labels)
+
+    def example(item):
+        return load(tf.stack([tf.gather(rows, item[0]), item[1]])), tf.gather(labels, item[0])
+
+    batch_size = item_batches.element_spec.shape[0]
+    return item_batches.unbatch().map(example, AUTOTUNE).batch(batch_size, drop_remainder=True).prefetch(2)
+
+
+def find_undecodable(benchmark, rows):
+    """Raises a `UserError` that names the first row whose file cannot be read as an image; returns if there is none."""
+    load = row_images(benchmark)
+    for row in rows:
+        try:
+            load(tf.constant(row))
+        except tf.errors.OpError as error:
+            missing = isinstance(error, tf.errors.NotFoundError)
+            reason = "is missing" if missing else "cannot be decoded as a JPEG or PNG image (damaged or cut short?)"
+            raise UserError(f"{benchmark.name}: {benchmark.row_name(row)} {reason}; replace the file or take its row out") from error
+
+
+def _loader(benchmark, views):
+    load = row_images(benchmark)
+    return lambda item: views(load(item[0]), item[0], item[1])
+
+
+def _crop(image, box):
+    """Cuts the box xmin, ymin, xmax, ymax, clipped to the image; of a box outside, the nearest pixel is left."""
+    size = tf.shape(image)[:2]
+    low = tf.clip_by_value(tf.stack([box[1], box[0]]), 0, size - 1)
+    high = tf.clip_by_value(tf.stack([box[3], box[2]]), low + 1, size)
+    return image[low[0] : high[0], low[1] : high[1]]
+
+
+def _resize_shorter_side(image, length):
+    shape = tf.shape(image)[:2]
+    factor = length / tf.reduce_min(shape)
+    target = tf.maximum(tf.cast(tf.round(tf.cast(shape, tf.float64) * factor), tf.int32), length)
+    resized = tf.image.resize(image, target, antialias=True)  # the identity where the size is already right
+    return tf.ensure_shape(resized, [None, None, 3])
+
+
+def _symmetry(image, index):
+    """One of the eight symmetries of a square image; 0 is the identity, 1 the mirror image."""
+    image = image[:, ::-1] if index % 2 else image
+    image = image[::-1] if index // 2 % 2 else image
+    return tf.transpose(image, [1, 0, 2]) if index // 4 else image
