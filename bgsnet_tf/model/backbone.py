@@ -1,0 +1,223 @@
+"""Backbones by name or file, cut into a frozen trunk and a trainable tail.
+
+Letters: B images, K channels of the pooled output.
+"""
+
+import functools
+import os
+import sys
+
+import tensorflow as tf
+
+from bgsnet_tf.errors import UserError
+
+layers = tf.keras.layers
+
+TAIL_CONVOLUTIONS = 9  # §2.3: "the last nine convolutional layers and the pooling layer as tails"
+
+
+class Trunk(tf.keras.Model):
+    """The shared layers: images (B, H, W, 3) in 0..255 to features (B, h, w, c).
+
+    Where every reader of the cut tensor is a 1×1 convolution of stride s, only every s-th row and column is ever
+    read; the trunk then returns those alone, and the tail's convolutions have stride 1: exact, and s² times smaller.
+    """
+
+    def __init__(self, graph, preprocess, stride, **kwargs):
+        super().__init__(dtype="float32", **kwargs)  # only the graph inside computes in the global precision
+        self.graph, self.preprocess, self.stride = graph, preprocess, stride
+
+    def call(self, images, training=False):
+        features = self.graph(self.preprocess(images), training=training)
+        return features[:, :: self.stride, :: self.stride] if self.stride > 1 else features
+
+
+class Tail(tf.keras.Model):
+    """The layers after the trunk, with the pooling: features (B, h, w, c) to the visual embedding e (B, K) in float32."""
+
+    def __init__(self, graph, **kwargs):
+        super().__init__(dtype="float32", **kwargs)
+        self.graph = graph
+
+    def call(self, features, training=False):
+        return tf.cast(self.graph(features, training=training), tf.float32)
+
+    def copy(self, name=None):
+        """A trainable tail of the same architecture that starts from this one's weights."""
+        graph = tf.keras.models.clone_model(self.graph)
+        graph.trainable = True
+        graph.set_weights(self.graph.get_weights())
+        return Tail(graph, name=name)
+
+
+def build(name, weights, image_size, preprocessing="auto", split_layer=""):
+    """The (Trunk, Tail) of a backbone.
+
+    Args:
+      name: of keras.applications, "small", or the path of a Keras model file that ends in a feature map or in
+        pooled features.
+      weights: "imagenet", "none", or the path of a weights file for a named backbone; not used with a model file.
+      image_size: height and width of the input.
+      preprocessing: "auto" for a named backbone's own; else "caffe", "tf", "torch" or "none".
+      split_layer: name of the trunk's last layer; "" for the last one that leaves nine convolutions to the tail.
+
+    Raises:
+      UserError: unknown name, unreadable file, weights that cannot be had or do not fit, no such cut.
+    """
+    shape = (image_size, image_size, 3)
+    if name == "small":
+        backbone, own = _small(shape), "tf"
+        _load_weights(backbone, name, weights)
+    elif os.path.exists(name):
+        backbone, own = _from_file(name, shape), None
+    else:
+        backbone, own = _from_applications(name, weights, shape)
+    if preprocessing == "auto" and own is None:
+        raise UserError(f"--preprocessing is missing: {name} does not say how its pixels are scaled; give caffe, tf, torch or none")
+    return split(backbone, _preprocessor(own if preprocessing == "auto" else preprocessing), split_layer)
+
+
+def split(backbone, preprocess, split_layer=""):
+    """Cuts a functional model (images in, pooled features (B, K) out) into (Trunk, Tail)."""
+    cut = _find_layer(backbone, split_layer) if split_layer else _default_cut(backbone)
+    trunk = tf.keras.Model(backbone.input, cut.output)
+    tail = tf.keras.Model(cut.output, backbone.output)
+    stride = _common_stride(_readers(backbone, cut))
+    if stride > 1:
+        readers = {layer.name for layer in _readers(backbone, cut)}
+        weights = tail.get_weights()
+
+        def unstrided(layer):
+            config = layer.get_config()
+            return layer.from_config({**config, "strides": 1} if layer.name in readers else config)
+
+        tail = tf.keras.models.clone_model(tail, clone_function=unstrided)
+        tail.set_weights(weights)
+    return Trunk(trunk, preprocess, stride, name="trunk"), Tail(tail, name="tail")
+
+
+def _find_layer(backbone, name):
+    cuts = _cuts(backbone)
+    for layer in cuts:
+        if layer.name == name:
+            return layer
+    known = {layer.name for layer in backbone.layers}
+    problem = "is not a point that all paths pass" if name in known else "is no layer of the backbone"
+    raise UserError(f"--split_layer={name} {problem}; possible ones near the end: {', '.join(c.name for c in cuts[-12:])}")
+
+
+def _default_cut(backbone):
+    for layer in reversed(_cuts(backbone)):
+        position = backbone.layers.index(layer)
+        if sum(isinstance(after, layers.Conv2D) for after in backbone.layers[position + 1 :]) >= TAIL_CONVOLUTIONS:
+            return layer
+    raise UserError(f"backbone {backbone.name} has no cut with {TAIL_CONVOLUTIONS} convolutions after it; name one with --split_layer")
+
+
+def _cuts(backbone):
+    """Layers that every path from input to output passes, first to last.
+
+    Keras lists the layers of a functional model in topological order, so such a layer is one after which no earlier
+    layer is read any more.
+    """
+    position = {layer: i for i, layer in enumerate(backbone.layers)}
+    last_reader = [max([position[reader] for reader in _readers(backbone, layer)], default=0) for layer in backbone.layers]
+    cuts, open_until = [], 0
+    for i, layer in enumerate(backbone.layers[:-1]):
+        if open_until <= i and not isinstance(layer, layers.InputLayer):
+            cuts.append(layer)
+        open_until = max(open_until, last_reader[i])
+    return cuts
+
+
+def _readers(backbone, layer):
+    inside = set(backbone.layers)
+    return [node.outbound_layer for node in layer.outbound_nodes if node.outbound_layer in inside]
+
+
+def _common_stride(readers):
+    def stride(layer):
+        plain = isinstance(layer, layers.Conv2D) and layer.kernel_size == (1, 1) and layer.strides[0] == layer.strides[1]
+        return layer.strides[0] if plain else 1
+
+    strides = {stride(layer) for layer in readers}
+    return strides.pop() if len(strides) == 1 else 1
+
+
+def _preprocessor(scaling):
+    if callable(scaling):
+        return scaling
+    if scaling == "none":
+        return tf.identity
+    return functools.partial(tf.keras.applications.imagenet_utils.preprocess_input, data_format="channels_last", mode=scaling)
+
+
+def _from_applications(name, weights, shape):
+    factory = getattr(tf.keras.applications, name, None)
+    if not isinstance(factory, type(build)):
+        raise UserError(f"--backbone={name} is neither a model of keras.applications, nor 'small', nor a file")
+    try:
+        backbone = factory(weights="imagenet" if weights == "imagenet" else None, include_top=False, pooling="avg", input_shape=shape)
+    except ValueError as error:
+        raise UserError(f"--backbone={name} with --image_size={shape[0]}: {error}") from error
+    except Exception as error:  # Keras raises a bare Exception for a failed download
+        raise UserError(
+            f"the ImageNet weights of {name} could not be downloaded; download Keras's '…_notop.h5' file on another machine "
+            "and pass it as --backbone_weights=PATH, or use --backbone_weights=none"
+        ) from error
+    if weights != "imagenet":
+        _load_weights(backbone, name, weights)
+    return backbone, sys.modules[factory.__module__].preprocess_input
+
+
+def _load_weights(backbone, name, weights):
+    if weights == "none":
+        return
+    if not os.path.exists(weights):
+        raise UserError(f"--backbone_weights={weights}: no such file for backbone {name} (imagenet, none, or a path)")
+    try:
+        backbone.load_weights(weights)
+    except (ValueError, OSError, KeyError) as error:
+        raise UserError(f"--backbone_weights={weights} do not fit {name} without its top layer: {error}") from error
+
+
+def _from_file(path, shape):
+    try:
+        backbone = tf.keras.models.load_model(path, compile=False)
+    except Exception as error:  # h5py, zipfile and Keras each raise their own
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--backbone={path} cannot be read as a Keras 2 model (.h5, .keras or SavedModel): {reason}") from error
+    if not getattr(backbone, "_is_graph_network", False):
+        raise UserError(f"--backbone={path} is not a functional Keras model, so it cannot be cut into trunk and tail")
+    if backbone.input_shape[1:3] not in (shape[:2], (None, None)):
+        height, width = backbone.input_shape[1:3]
+        raise UserError(f"--backbone={path} wants images of {height}×{width}; give --image_size={height}")
+    if len(backbone.output_shape) == 4:
+        backbone = tf.keras.Model(backbone.input, layers.GlobalAveragePooling2D()(backbone.output), name=backbone.name)
+    if len(backbone.output_shape) != 2:
+        raise UserError(f"--backbone={path} must end in a feature map or in pooled features, not in shape {backbone.output_shape}")
+    return backbone
+
+
+def _small(shape):
+    """The demo's residual network: 17 million multiply-adds at 64×64, K = 256, its last stage the nine-convolution tail."""
+    inputs = tf.keras.Input(shape)
+    outputs = _normalized_convolution(inputs, 24, 5, stride=2)
+    outputs = layers.MaxPooling2D(3, 2, padding="same")(layers.ReLU()(outputs))
+    for width, blocks, stride in ((24, 2, 1), (48, 2, 2), (64, 3, 2)):
+        for block in range(blocks):
+            outputs = _bottleneck(outputs, width, stride if block == 0 else 1, project=block == 0)
+    return tf.keras.Model(inputs, layers.GlobalAveragePooling2D()(outputs), name="small")
+
+
+def _bottleneck(inputs, width, stride, project):
+    shortcut = _normalized_convolution(inputs, 4 * width, 1, stride) if project else inputs
+    outputs = layers.ReLU()(_normalized_convolution(inputs, width, 1))
+    outputs = layers.ReLU()(_normalized_convolution(outputs, width, 3, stride))
+    outputs = _normalized_convolution(outputs, 4 * width, 1)
+    return layers.ReLU()(layers.Add()([shortcut, outputs]))
+
+
+def _normalized_convolution(inputs, channels, kernel, stride=1):
+    outputs = layers.Conv2D(channels, kernel, stride, padding="same", use_bias=False, kernel_initializer="he_normal")(inputs)
+    return layers.BatchNormalization(momentum=0.9)(outputs)

@@ -1,0 +1,32 @@
+"""BGSNet: the fusion of both branches, for inference (§2.4)."""
+
+import tensorflow as tf
+
+
+class BGSNet(tf.keras.Model):
+    """Images (B, H, W, 3) in 0..255 to predicted attributes.
+
+    Args:
+      trunk: the shared layers.
+      general_tail: GNet's fine-tuned tail; BSNet's instance balance reads its e_g too.
+      general_predictor: f_g, or None without the general branch.
+      bsnet: BSNet, or None without the special branch.
+    """
+
+    def __init__(self, trunk, general_tail, general_predictor=None, bsnet=None, **kwargs):
+        super().__init__(**kwargs)
+        self.trunk, self.general_tail, self.general_predictor, self.bsnet = trunk, general_tail, general_predictor, bsnet
+
+    def call(self, images):
+        """Dict of (B, A): `fused` ā = a_g + a_s, and its parts `general` and `special` where the branch is used."""
+        features = self.trunk(images, training=False)
+        return self.from_features(features, self.general_tail(features, training=False))
+
+    def from_features(self, features, embeddings):
+        """As `call`, from trunk features and e_g."""
+        branches = {}
+        if self.general_predictor is not None:
+            branches["general"] = self.general_predictor(embeddings)
+        if self.bsnet is not None:
+            branches["special"] = self.bsnet((features, embeddings), training=False)
+        return {"fused": tf.add_n(list(branches.values())), **branches}

@@ -1,0 +1,143 @@
+"""BSNet, the special branch: N tails, balanced per instance and per data set (§2.3).
+
+Letters: B images, N sub-modules, K channels, A attributes, C seen classes.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from bgsnet_tf.model.grouped import GroupedModel
+from bgsnet_tf.model.layers import AnnealedGate, InstanceBalance, Predictor
+from bgsnet_tf.model.losses import attribute_cross_entropy, diversity_loss, diversity_margin
+from bgsnet_tf.model.schedules import gate_scale
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """What is active in one phase of BSNet's training.
+
+    Attributes:
+      name: for logs and checkpoints.
+      epochs: its length; the gates' schedule spans it where they anneal.
+      instance_balance: w^t is learnt and applied; else w^t = 1.
+      eta: weight of L_div; 0 leaves it out.
+      train_gates: w^d is learnt; else the gates stand as they are at s_max.
+    """
+
+    name: str
+    epochs: int
+    instance_balance: bool
+    eta: float
+    train_gates: bool
+
+
+def phases(style, eph_max, balance_epochs, instance_balance=True, eta=0.0, dataset_balance=True):
+    """The phases of a training style (§2.4).
+
+    sequential: the gates alone over `eph_max` epochs, then instance balance with gates that stand; parallel: both at
+    once over `eph_max` epochs. Without instance balance there is no L_div; the number of epochs stays, so that
+    variants differ in the method alone.
+    """
+    eta = eta if instance_balance else 0.0
+    if style == "parallel":
+        return [Phase("parallel", eph_max, instance_balance, eta, dataset_balance)]
+    return [Phase("gates", eph_max, False, 0.0, dataset_balance), Phase("instance", balance_epochs, instance_balance, eta, False)]
+
+
+class BSNet(GroupedModel):
+    """Trunk features (B, h, w, c) and e_g (B, K) to attributes a_s (B, A).
+
+    Args:
+      tails: N tails.
+      class_attributes: (C, A), φ of the seen classes.
+      phase: the phase of training; a trained network is in its last.
+      b_hidden, s_hidden: hidden units of every f_b and of f_s; 0 for one dense layer.
+      dataset_balance: whether it has gates.
+      annealing: gates follow Eq. 16; else s = 1 in training and inference (assumption: the paper's variant
+        "without linear annealing" does not name its s).
+      s_max, gate_init_std, gate_compensation: see `AnnealedGate`.
+    """
+
+    def __init__(
+        self,
+        tails,
+        class_attributes,
+        phase,
+        b_hidden=0,
+        s_hidden=0,
+        dataset_balance=True,
+        annealing=True,
+        s_max=5.0,
+        gate_init_std=0.5,
+        gate_compensation=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.tails = tails
+        self.balance = InstanceBalance(b_hidden, name="instance_balance")
+        self.gate = AnnealedGate(s_max, gate_init_std, gate_compensation, name="gate")
+        self.predictor = Predictor(class_attributes.shape[1], s_hidden, name="f_s")
+        self.class_attributes = tf.constant(class_attributes)
+        self.phase = phase
+        self.dataset_balance, self.annealing, self.s_max = dataset_balance, annealing, s_max
+        self.epoch = tf.Variable(1, trainable=False, dtype=tf.int64, name="epoch")  # eph, from 1 within the phase
+        self.loss_metrics = {name: tf.keras.metrics.Mean(name) for name in ("loss", "loss_s", "loss_div")}
+        self.accuracy = tf.keras.metrics.SparseCategoricalAccuracy("accuracy")
+
+    def parameter_groups(self):
+        groups = {"tails": [w for tail in self.tails for w in tail.trainable_weights], "heads": list(self.predictor.trainable_weights)}
+        if self.phase.instance_balance:
+            groups["heads"] += self.balance.trainable_weights
+        if self.phase.train_gates:
+            groups["gates"] = self.gate.trainable_weights
+        return groups
+
+    def enter(self, phase):
+        """Switches to another phase of training; `compile` must follow."""
+        self.phase = phase
+
+    def scale(self, training=False):
+        """s of Eq. 15: annealed while gates train, s_max ever after (§2.4), 1 without annealing."""
+        if not self.annealing:
+            return 1.0
+        if training and self.phase.train_gates:
+            return gate_scale(tf.cast(self.epoch, tf.float32), self.phase.epochs, self.s_max)
+        return self.s_max
+
+    def gates(self):
+        """(N,) gates at inference."""
+        return self.gate.gates(self.scale()) if self.dataset_balance else tf.ones([len(self.tails)])
+
+    def weights_and_attributes(self, features, general, training=False):
+        """w^t (B, N, K), all ones without instance balance, and a_s (B, A)."""
+        special = tf.stack([tail(features, training=training) for tail in self.tails], axis=1)
+        weights = self.balance([special, general])
+        if not self.phase.instance_balance:
+            weights = tf.ones_like(weights)
+        balanced = weights * special
+        if self.dataset_balance:
+            balanced = self.gate(balanced, scale=self.scale(training))
+        flat = tf.reshape(balanced, [-1, balanced.shape[1] * balanced.shape[2]])
+        return weights, self.predictor(flat)
+
+    def call(self, inputs, training=False):
+        features, general = inputs
+        return self.weights_and_attributes(features, general, training)[1]
+
+    def train_step(self, data):
+        (features, general), labels = data
+        with tf.GradientTape() as tape:
+            weights, attributes = self.weights_and_attributes(features, general, training=True)
+            loss_s = attribute_cross_entropy(attributes, labels, self.class_attributes)
+            loss_div = diversity_loss(weights, self.epoch) if self.phase.eta else tf.zeros([])
+            loss = loss_s + self.phase.eta * loss_div  # Eq. 17
+        self.apply_gradients(tape, loss)
+        for name, value in (("loss", loss), ("loss_s", loss_s), ("loss_div", loss_div)):
+            self.loss_metrics[name].update_state(value)
+        self.accuracy.update_state(labels, tf.matmul(attributes, self.class_attributes, transpose_b=True))
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    def margins(self, weights):
+        """mrg (B, K) of instance weights (B, N, K) at the current epoch."""
+        return diversity_margin(weights, self.epoch)

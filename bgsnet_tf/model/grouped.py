@@ -1,0 +1,31 @@
+"""A Keras model whose parameters train in groups, each with an optimizer of its own."""
+
+import tensorflow as tf
+
+
+class GroupedModel(tf.keras.Model):
+    """Base of the networks that a stage trains. A subclass says its `parameter_groups()`.
+
+    Backbones want a far smaller learning rate than new heads, and gates than both; an optimizer that adapts its step
+    cannot get that from scaled gradients, so each group has its own.
+    """
+
+    def parameter_groups(self):
+        """Group name to the list of variables that train in it now; a group may be left out."""
+        raise NotImplementedError
+
+    def compile(self, optimizers, jit_compile=False):
+        """Takes a dict from group name to optimizer, and creates their slots, so that a checkpoint can fill them."""
+        super().compile(jit_compile=jit_compile)
+        self.group_optimizers = optimizers
+        for name, variables in self.parameter_groups().items():
+            optimizer = optimizers[name]
+            build = getattr(optimizer, "build", None) or optimizer._create_all_weights  # tensorflow-addons has only the latter
+            build(variables)
+
+    def apply_gradients(self, tape, loss):
+        """One update of every active group."""
+        groups = self.parameter_groups()
+        gradients = tape.gradient(loss, groups)
+        for name, variables in groups.items():
+            self.group_optimizers[name].apply_gradients(zip(gradients[name], variables))

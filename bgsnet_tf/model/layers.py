@@ -1,0 +1,124 @@
+"""The layers that BGSNet adds to a backbone: predictors, instance-level balance, dataset-level balance.
+
+Letters: B images, T tasks, N sub-modules, K channels, A attributes. All compute in float32: under mixed precision
+only backbone and tails are narrower.
+"""
+
+import math
+
+import tensorflow as tf
+
+layers = tf.keras.layers
+
+
+class Predictor(layers.Layer):
+    """f_g or f_s: one or two dense layers from visual to semantic embedding, with ReLU between.
+
+    Args:
+      attributes: A, the width of the output.
+      hidden: units of the first of two layers; 0 for one layer.
+    """
+
+    def __init__(self, attributes, hidden=0, **kwargs):
+        super().__init__(dtype="float32", **kwargs)
+        self.widths = [hidden, attributes] if hidden else [attributes]
+
+    def build(self, shape):
+        inputs = shape[-1]
+        for i, units in enumerate(self.widths):
+            self.add_weight(f"kernel_{i}", (inputs, units), initializer="glorot_uniform")
+            self.add_weight(f"bias_{i}", (units,), initializer="zeros")
+            inputs = units
+
+    def call(self, embeddings, weights=None):
+        """Attributes (..., B, A) of embeddings (..., B, K).
+
+        `weights` stands in for the layer's own, in the order of `trainable_weights`. Each may have a leading task
+        axis: T sets of weights then serve embeddings (T, B, K).
+        """
+        weights = self.trainable_weights if weights is None else weights
+        outputs = embeddings
+        for i in range(0, len(weights), 2):
+            outputs = tf.nn.relu(outputs) if i else outputs
+            outputs = tf.matmul(outputs, weights[i]) + weights[i + 1][..., tf.newaxis, :]
+        return outputs
+
+
+class InstanceBalance(layers.Layer):
+    """f_b,i of all sub-modules: w_i^t = sigmoid(f_b,i([e_l,i ; e_g])), Eq. 4.
+
+    The f_b,i are one or two dense layers each; their kernels are stacked along N. They start from different random
+    values, since equal weights have no margin to grow from (text at Eq. 13).
+
+    Args:
+      hidden: units of the first of two layers; 0 for one layer.
+    """
+
+    def __init__(self, hidden=0, **kwargs):
+        super().__init__(dtype="float32", **kwargs)
+        self.hidden = hidden
+
+    def build(self, shapes):
+        special, general = shapes
+        modules, channels = special[-2], special[-1]
+        inputs = channels + general[-1]
+        self.kernels, self.biases = [], []
+        for i, units in enumerate([self.hidden, channels] if self.hidden else [channels]):
+            # Glorot's bound of one f_b: the initializer's own would take the axis N for part of the fan.
+            bound = math.sqrt(6 / (inputs + units))
+            initializer = tf.keras.initializers.RandomUniform(-bound, bound)
+            self.kernels.append(self.add_weight(f"kernel_{i}", (modules, inputs, units), initializer=initializer))
+            self.biases.append(self.add_weight(f"bias_{i}", (modules, 1, units), initializer="zeros"))
+            inputs = units
+
+    def call(self, inputs):
+        """w^t (B, N, K) of e_l (B, N, K) and e_g (B, K)."""
+        special, general = inputs
+        by_module = tf.transpose(special, [1, 0, 2])
+        general = tf.broadcast_to(general, [tf.shape(by_module)[0], tf.shape(general)[0], general.shape[-1]])
+        outputs = tf.concat([by_module, general], axis=-1)
+        for i, (kernel, bias) in enumerate(zip(self.kernels, self.biases)):
+            outputs = tf.nn.relu(outputs) if i else outputs
+            outputs = tf.matmul(outputs, kernel) + bias
+        return tf.transpose(tf.sigmoid(outputs), [1, 0, 2])
+
+
+class AnnealedGate(layers.Layer):
+    """Dataset-level balance: one gate sigmoid(s w_i^d) a sub-module, Eq. 15.
+
+    Args:
+      s_max: the final sharpness, for the gradient compensation.
+      init_std: standard deviation of the initial w^d around 0.
+      compensate: undo the slope that the schedule gives to the gradient of w^d, as HAT does (Serra et al. 2018,
+        §2.5). The paper does not mention it.
+    """
+
+    COSH_CLIP = 50.0  # HAT's bound on the argument of cosh
+
+    def __init__(self, s_max=5.0, init_std=0.5, compensate=False, **kwargs):
+        super().__init__(dtype="float32", **kwargs)
+        self.s_max, self.init_std, self.compensate = s_max, init_std, compensate
+
+    def build(self, shape):
+        initializer = tf.keras.initializers.RandomNormal(stddev=self.init_std)
+        self.w = self.add_weight("w", (shape[-2],), initializer=initializer)
+
+    def gates(self, scale):
+        """(N,) gates in (0, 1) at sharpness s = `scale`."""
+        w = self._compensated(self.w, scale) if self.compensate else self.w
+        return tf.sigmoid(scale * w)
+
+    def call(self, embeddings, scale):
+        """e^d (B, N, K): embeddings e^t (B, N, K), each sub-module times its gate."""
+        return embeddings * self.gates(scale)[:, tf.newaxis]
+
+    def _compensated(self, w, scale):
+        @tf.custom_gradient
+        def identity(w):
+            def gradient(upstream):
+                slope = (tf.cosh(tf.clip_by_value(scale * w, -self.COSH_CLIP, self.COSH_CLIP)) + 1) / (tf.cosh(w) + 1)
+                return upstream * slope * self.s_max / scale
+
+            return tf.identity(w), gradient
+
+        return identity(w)
