@@ -1,0 +1,230 @@
+"""Accuracies of (generalised) zero-shot classification from score arrays, all in percent. It chooses nothing: see `calibration`.
+
+The protocol is that of the Proposed Splits (Xian et al. 2018): accuracies are averaged per class. GZSL uses calibrated
+stacking (Chao et al. 2016): a constant δ is subtracted from the scores of seen classes before the argmax.
+
+Two splits are scored, `seen` (images of seen classes) and `unseen` (images of unseen ones). For each:
+  scores: (images, C) one score per class, over ALL C classes; float64 is used inside.
+  labels: (images,) integer class indices.
+`seen_classes` and `unseen_classes` are integer index arrays; a class in neither of them is never predicted.
+
+Ties go to the class with the lowest index, as in `np.argmax`, also between a seen and an unseen class.
+"""
+
+import dataclasses
+
+import numpy as np
+
+
+def evaluate_gzsl(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes, delta):
+    """T, U, S, H and AUSUC of one model.
+
+    Args: see the module; `delta` is the δ of calibrated stacking, in the unit of the scores.
+
+    Returns:
+      dict of floats in percent. T: accuracy on the unseen split when only unseen classes can be predicted. U, S:
+      accuracies on the unseen and on the seen split over seen and unseen classes at δ. H: their harmonic mean.
+      AUSUC: area under the seen-unseen curve, which does not depend on δ; 100 for a perfect model.
+
+    Raises:
+      ValueError: a wrong shape or type, scores or a δ that are not finite, an empty split or class set, a class in both
+        sets, a label outside the class set of its split.
+    """
+    checked = _checked(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes)
+    scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes = checked
+    offsets = _offsets(scores_seen.shape[1], seen_classes, unseen_classes, delta)
+    unseen = per_class_accuracy(labels_unseen, np.argmax(scores_unseen + offsets, axis=1))
+    seen = per_class_accuracy(labels_seen, np.argmax(scores_seen + offsets, axis=1))
+    return {
+        "T": per_class_accuracy(labels_unseen, _best(scores_unseen, unseen_classes)[0]),
+        "U": unseen,
+        "S": seen,
+        "H": float(harmonic_mean(unseen, seen)),
+        "AUSUC": _curve(*checked).area,
+    }
+
+
+def evaluate_branches(scores, labels_seen, labels_unseen, seen_classes, unseen_classes, deltas):
+    """`evaluate_gzsl` of several branches that scored the same images.
+
+    Args:
+      scores: dict from a branch's name to its pair (scores_seen, scores_unseen).
+      deltas: dict from a branch's name to its δ; branches differ in the scale of their scores.
+
+    Returns:
+      dict from a branch's name to its metrics.
+    """
+    return {
+        branch: evaluate_gzsl(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes, deltas[branch])
+        for branch, (scores_seen, scores_unseen) in scores.items()
+    }
+
+
+def predict_gzsl(scores, seen_classes, unseen_classes, delta):
+    """(images,) index of the class with the highest score after δ is subtracted from the seen classes'.
+
+    Raises:
+      ValueError: as `evaluate_gzsl`.
+    """
+    scores = _checked_scores(scores, "scores")
+    seen_classes, unseen_classes = _checked_classes(seen_classes, unseen_classes, scores.shape[1])
+    return np.argmax(scores + _offsets(scores.shape[1], seen_classes, unseen_classes, delta), axis=1)
+
+
+def per_class_accuracy(labels, predictions):
+    """Mean over the classes present in `labels` of the accuracy within the class, in percent.
+
+    Args and errors: as `class_accuracies`.
+    """
+    return float(np.mean(class_accuracies(labels, predictions)[2]))
+
+
+def class_accuracies(labels, predictions):
+    """Accuracy within each class that is present in `labels`.
+
+    Args:
+      labels: (images,) true classes.
+      predictions: (images,) predicted classes.
+
+    Returns:
+      classes (P,) sorted, images per class (P,), accuracy per class (P,) in percent.
+
+    Raises:
+      ValueError: the arrays are empty, not one-dimensional or of different lengths.
+    """
+    labels, predictions = np.asarray(labels), np.asarray(predictions)
+    if labels.ndim != 1 or labels.shape != predictions.shape:
+        raise ValueError(f"labels and predictions must be (images,) both, not {labels.shape} and {predictions.shape}")
+    if not len(labels):
+        raise ValueError("no labels: the accuracy of zero images is undefined")
+    classes, inverse, images = np.unique(labels, return_inverse=True, return_counts=True)
+    correct = np.bincount(inverse, weights=labels == predictions, minlength=len(classes))
+    return classes, images, 100 * correct / images
+
+
+def harmonic_mean(unseen, seen):
+    """H = 2US / (U + S) elementwise, 0 where both are 0."""
+    unseen, seen = np.asarray(unseen, np.float64), np.asarray(seen, np.float64)
+    total = unseen + seen
+    return np.divide(2 * unseen * seen, total, out=np.zeros_like(total), where=total > 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class SeenUnseenCurve:
+    """U and S for every δ (Chao et al. 2016), in percent.
+
+    U and S are constant between two neighbouring switches: `U[i]` and `S[i]` hold for
+    `switches[i - 1]` < δ < `switches[i]`, the first without a lower end and the last without an upper one.
+    U rises from 0 to T, S falls to 0. Exactly at a switch the tie rule of `evaluate_gzsl` decides image by image.
+
+    Attributes:
+      switches: (D,) the increasing δ at which U or S changes; D is 0 where neither ever does.
+      U: (D + 1,) accuracy on the unseen split.
+      S: (D + 1,) accuracy on the seen split.
+    """
+
+    switches: np.ndarray
+    U: np.ndarray
+    S: np.ndarray
+
+    @property
+    def area(self):
+        """AUSUC in percent: the points (U, S) joined by straight lines, as those of a ROC curve are."""
+        return float(np.sum((self.S[:-1] - self.S[1:]) * (self.U[:-1] + self.U[1:]) / 2) / 100)
+
+
+def seen_unseen_curve(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes):
+    """The exact `SeenUnseenCurve`, without a grid over δ.
+
+    An image is given its best seen class while δ < best seen score − best unseen score, and its best unseen class from
+    there on. So one sort of these margins gives every point. Images that are wrong on both sides change nothing.
+
+    Args and errors: as `evaluate_gzsl`.
+    """
+    return _curve(*_checked(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes))
+
+
+def _curve(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes):
+    seen_right, _, seen_margins = _sides(scores_seen, labels_seen, seen_classes, unseen_classes)
+    _, unseen_right, unseen_margins = _sides(scores_unseen, labels_unseen, seen_classes, unseen_classes)
+    margins = np.concatenate([seen_margins[seen_right], unseen_margins[unseen_right]])
+    switches, position = np.unique(margins, return_inverse=True)
+    seen_position, unseen_position = np.split(position, [np.count_nonzero(seen_right)])
+    lost = np.bincount(seen_position, _weights(labels_seen)[seen_right], minlength=len(switches))
+    won = np.bincount(unseen_position, _weights(labels_unseen)[unseen_right], minlength=len(switches))
+    return SeenUnseenCurve(switches, U=np.append(0.0, np.cumsum(won)), S=np.append(np.cumsum(lost[::-1])[::-1], 0.0))
+
+
+def _sides(scores, labels, seen_classes, unseen_classes):
+    """Per image: is the best seen class right, is the best unseen one, and the δ between the two."""
+    seen_class, seen_score = _best(scores, seen_classes)
+    unseen_class, unseen_score = _best(scores, unseen_classes)
+    return seen_class == labels, unseen_class == labels, seen_score - unseen_score
+
+
+def _best(scores, classes):
+    allowed = np.full(scores.shape[1], -np.inf)
+    allowed[classes] = 0
+    best = np.argmax(scores + allowed, axis=1)
+    return best, scores[np.arange(len(scores)), best]
+
+
+def _offsets(count, seen_classes, unseen_classes, delta):
+    """(C,) what calibrated stacking adds to the scores; −∞ for classes in neither set."""
+    if not np.isfinite(delta):
+        raise ValueError(f"delta must be finite, not {delta}")
+    offsets = np.full(count, -np.inf)
+    offsets[unseen_classes] = 0
+    offsets[seen_classes] = -float(delta)
+    return offsets
+
+
+def _weights(labels):
+    """(images,) what each image contributes to the per-class accuracy, in percent."""
+    classes, inverse, images = np.unique(labels, return_inverse=True, return_counts=True)
+    return 100 / (len(classes) * images[inverse])
+
+
+def _checked(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes):
+    scores_seen, scores_unseen = _checked_scores(scores_seen, "scores_seen"), _checked_scores(scores_unseen, "scores_unseen")
+    if scores_seen.shape[1] != scores_unseen.shape[1]:
+        raise ValueError(f"scores_seen has {scores_seen.shape[1]} classes, scores_unseen {scores_unseen.shape[1]}; both need all of them")
+    seen_classes, unseen_classes = _checked_classes(seen_classes, unseen_classes, scores_seen.shape[1])
+    labels_seen = _checked_labels(labels_seen, len(scores_seen), seen_classes, "seen")
+    labels_unseen = _checked_labels(labels_unseen, len(scores_unseen), unseen_classes, "unseen")
+    return scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes
+
+
+def _checked_scores(scores, name):
+    scores = np.asarray(scores, np.float64)
+    if scores.ndim != 2:
+        raise ValueError(f"{name} must be (images, classes), not {scores.shape}")
+    if not len(scores):
+        raise ValueError(f"{name} is empty: the split has no images")
+    if not np.isfinite(scores).all():
+        image, c = np.argwhere(~np.isfinite(scores))[0]
+        raise ValueError(f"{name}[{image}, {c}] is {scores[image, c]}; scores must be finite")
+    return scores
+
+
+def _checked_classes(seen_classes, unseen_classes, count):
+    for classes, name in ((seen_classes, "seen_classes"), (unseen_classes, "unseen_classes")):
+        classes = np.asarray(classes)
+        if classes.ndim != 1 or not len(classes) or classes.dtype.kind not in "iu":
+            raise ValueError(f"{name} must be a non-empty integer array (classes,), not {classes.dtype} {classes.shape}")
+        if classes.min() < 0 or classes.max() >= count:
+            raise ValueError(f"{name} holds indices from {classes.min()} to {classes.max()}, but the scores have {count} classes")
+    both = np.intersect1d(seen_classes, unseen_classes)
+    if len(both):
+        raise ValueError(f"class {both[0]} is in seen_classes and in unseen_classes")
+    return np.asarray(seen_classes), np.asarray(unseen_classes)
+
+
+def _checked_labels(labels, images, classes, split):
+    labels = np.asarray(labels)
+    if labels.shape != (images,) or labels.dtype.kind not in "iu":
+        raise ValueError(f"labels_{split} must be integers ({images},), one per row of scores_{split}, not {labels.dtype} {labels.shape}")
+    outside = np.setdiff1d(labels, classes)
+    if len(outside):
+        raise ValueError(f"labels_{split} holds class {outside[0]}, which is not in {split}_classes")
+    return labels

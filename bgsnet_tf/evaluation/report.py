@@ -1,0 +1,109 @@
+"""Results as a table for the eye and as files for programs. It computes no accuracy itself: see `metrics`.
+
+`results` is one dict, the content of `results.json`, with accuracies in percent:
+  {"dataset": "cub", "delta": 0.7, "deltas": {"fused": 0.7, …}, "delta_source": "the best H on the validation split",
+   "fused": {"T": …, "U": …, "S": …, "H": …, "AUSUC": …}, "general": {…}, "special": {…}}
+Branches may be absent; other keys are written to `results.json` and shown nowhere else.
+"""
+
+import json
+import os
+import pathlib
+
+import numpy as np
+import pandas as pd
+
+from bgsnet_tf.evaluation import metrics
+
+BRANCHES = ("fused", "general", "special")
+COLUMNS = ("T", "U", "S", "H", "AUSUC")
+
+# BGSNet's row of the paper's Table 1, as printed; it has no AUSUC.
+PAPER_ROWS = {
+    "sun": {"T": 63.9, "U": 45.2, "S": 34.3, "H": 39.0},
+    "cub": {"T": 73.3, "U": 60.9, "S": 73.6, "H": 66.7},
+    "apy": {"T": 43.8, "U": 31.0, "S": 51.9, "H": 39.7},
+    "awa2": {"T": 69.1, "U": 61.0, "S": 81.8, "H": 69.9},
+}
+PAPER_FOOTNOTES = {"apy": "H as printed; U = 31.0 and S = 51.9 give 38.8"}
+
+
+def format_table(results):
+    """Text table of `results`: a row per branch with its δ, the paper's row where it has one, and the source of δ."""
+    dataset = results["dataset"]
+    rows = [(branch, results[branch]) for branch in BRANCHES if branch in results]
+    if dataset in PAPER_ROWS:
+        rows.append(("paper *" if dataset in PAPER_FOOTNOTES else "paper", PAPER_ROWS[dataset]))
+    width = max(len(name) for name in (dataset, *(name for name, _ in rows)))
+    lines = [f"{dataset:<{width}}" + "".join(f"{column:>7}" for column in COLUMNS) + f"{'δ':>8}"]
+    for name, row in rows:
+        cells = [f"{row[column]:7.1f}" if column in row else f"{'-':>7}" for column in COLUMNS]
+        delta = f"{results['deltas'][name]:8.2f}" if name in results["deltas"] else f"{'-':>8}"
+        lines.append(f"{name:<{width}}" + "".join(cells) + delta)
+    if dataset in PAPER_FOOTNOTES:
+        lines.append(f"* {PAPER_FOOTNOTES[dataset]}")
+    lines.append(f"δ: {results['delta_source']}")
+    return "\n".join(lines)
+
+
+def per_class_table(class_names, scores, labels_seen, labels_unseen, seen_classes, unseen_classes, deltas):
+    """Accuracy of every class that has images, over seen and unseen classes at the branch's δ, in percent.
+
+    Args:
+      class_names: C names; the others as `metrics.evaluate_branches`.
+
+    Returns:
+      DataFrame with the columns class, split ("seen" or "unseen"), images and one per branch; the mean of a branch
+      within a split is its S or U.
+
+    Raises:
+      ValueError: as `metrics.evaluate_gzsl`.
+    """
+    tables = []
+    for position, (split, labels) in enumerate((("seen", labels_seen), ("unseen", labels_unseen))):
+        classes, images = np.unique(labels, return_counts=True)
+        table = {"class": [class_names[c] for c in classes], "split": split, "images": images}
+        for branch, pair in scores.items():
+            predictions = metrics.predict_gzsl(pair[position], seen_classes, unseen_classes, deltas[branch])
+            table[branch] = metrics.class_accuracies(labels, predictions)[2]
+        tables.append(pd.DataFrame(table))
+    return pd.concat(tables, ignore_index=True)
+
+
+def write_results(directory, results, per_class):
+    """Writes `results.json`, `results.csv` (a row per branch) and `per_class.csv`, in full precision.
+
+    A file appears complete or not at all: it is written under a temporary name and renamed.
+
+    Args:
+      directory: where to; it is made if need be.
+      results: see the module.
+      per_class: DataFrame of `per_class_table`.
+
+    Raises:
+      ValueError: an accuracy is not finite.
+    """
+    directory = pathlib.Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    rows = [
+        {"dataset": results["dataset"], "branch": branch, **results[branch], "delta": results["deltas"][branch]}
+        for branch in BRANCHES
+        if branch in results
+    ]
+    branches = pd.DataFrame(rows, columns=["dataset", "branch", *COLUMNS, "delta"])
+    texts = {
+        "results.json": json.dumps(results, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+        "results.csv": branches.to_csv(index=False, lineterminator="\n"),
+        "per_class.csv": per_class.to_csv(index=False, lineterminator="\n"),
+    }
+    for name, text in texts.items():
+        _write_atomically(directory / name, text)
+
+
+def _write_atomically(path, text):
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
