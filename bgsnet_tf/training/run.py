@@ -1,0 +1,99 @@
+"""What every stage of a run shares: settings, data, and its folder."""
+
+import dataclasses
+import functools
+import os
+import zlib
+
+import numpy as np
+import tensorflow as tf
+
+from bgsnet_tf.config import Config
+from bgsnet_tf.data.benchmark import Benchmark
+from bgsnet_tf.data.images import Views
+from bgsnet_tf.errors import UserError
+from bgsnet_tf.evaluation import metrics
+from bgsnet_tf.training.checkpoints import StageFolder
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One run.
+
+    Attributes:
+      config: its settings.
+      benchmark: its data, in the split of the settings.
+      training: whether unfinished stages are trained, or refused.
+    """
+
+    config: Config
+    benchmark: Benchmark
+    training: bool
+
+    @property
+    def directory(self):
+        return self.config.run.run_dir
+
+    @functools.cached_property
+    def labels(self):
+        """(training rows,) int32 class of every training row, counted among the seen classes."""
+        return np.searchsorted(self.benchmark.seen_classes, self.benchmark.labels[self.benchmark.train]).astype(np.int32)
+
+    @property
+    def class_attributes(self):
+        """(seen classes, A) φ of the seen classes."""
+        return self.benchmark.phi[self.benchmark.seen_classes]
+
+    @property
+    def views(self):
+        data = self.config.data
+        return Views(data.image_size, data.resize, data.augment, self.config.run.seed)
+
+    @property
+    def test_rows(self):
+        """Rows of test_seen, then of test_unseen."""
+        return np.concatenate([self.benchmark.test_seen, self.benchmark.test_unseen])
+
+    @property
+    def scores_epochs(self):
+        """Whether every epoch is scored: only inside the validation split, since nothing is to be learnt from a test split."""
+        return self.training and self.config.data.split == "validation"
+
+    def logs(self, stage):
+        return os.path.join(self.directory, "logs", stage)
+
+    def stage(self, name, **settings):
+        """The stage's folder, with the random generators seeded for it.
+
+        Raises:
+          UserError: where it is not finished but should be, or holds the work of other settings.
+        """
+        folder = StageFolder(self.directory, name, settings)
+        if not (self.training or folder.finished):
+            raise UserError(f"stage {name} of --run_dir={self.directory} is not finished; the same train.py command continues it")
+        tf.keras.utils.set_random_seed(zlib.crc32(f"{self.config.run.seed} {name}".encode()))
+        return folder
+
+    def settings(self, *sections):
+        """What a stage depends on: the flags of these sections, the data, and what all stages share."""
+        run = self.config.run
+        flags = {"dataset": self.benchmark.name, "benchmark": self.benchmark.fingerprint(), "seed": run.seed, "precision": run.precision}
+        flags.update(lr_schedule=run.lr_schedule, warmup=run.warmup)
+        for section in sections:
+            flags.update(dataclasses.asdict(section))
+        return flags
+
+    def score(self, attributes):
+        """T, U, S, H (at --delta) and AUSUC in percent of attributes (rows, A) predicted for `test_rows`."""
+        benchmark = self.benchmark
+        scores = attributes @ benchmark.phi.T
+        seen = len(benchmark.test_seen)
+        return metrics.evaluate_gzsl(
+            scores[:seen],
+            benchmark.labels[benchmark.test_seen],
+            scores[seen:],
+            benchmark.labels[benchmark.test_unseen],
+            benchmark.seen_classes,
+            benchmark.unseen_classes,
+            self.config.evaluation.delta,
+        )

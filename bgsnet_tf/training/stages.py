@@ -1,0 +1,197 @@
+"""The stages of a run, in order: finetune, feature cache, meta, bsnet. Each trains its network, or restores a finished one."""
+
+import functools
+import hashlib
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from bgsnet_tf.data import batches, episodes, features, images
+from bgsnet_tf.model import backbone
+from bgsnet_tf.model.bgsnet import BGSNet
+from bgsnet_tf.model.bsnet import BSNet, phases
+from bgsnet_tf.model.gnet import MetaGNet, SupervisedGNet
+from bgsnet_tf.model.layers import Predictor
+from bgsnet_tf.training import callbacks
+from bgsnet_tf.training.fitting import Fit, FitPhase, fit_stage
+
+SUMMARY_IMAGES = 256  # behind TensorBoard's histograms
+
+
+def build_bgsnet(run):
+    """The BGSNet of a run, through all stages that are not finished yet.
+
+    Raises:
+      UserError: where `run.training` is off and a stage is not finished.
+    """
+    gnet, finetuned = finetune(run)
+    cache = functools.cache(functools.partial(feature_cache, run, gnet, finetuned))  # only built if a stage asks for it
+    if run.config.meta.gnet and run.config.meta.meta:
+        meta(run, gnet, finetuned, cache)
+    bsnet = train_bsnet(run, gnet, finetuned, cache) if run.config.bsnet.bsnet else None
+    return BGSNet(gnet.trunk, gnet.tail, gnet.predictor if run.config.meta.gnet else None, bsnet)
+
+
+def finetune(run):
+    """Stage 1: backbone and f_g, supervised (§2.2). Returns `SupervisedGNet` and the digest of its weights."""
+    settings, backbone_flags = run.config.finetune, run.config.backbone
+    data = {name: value for name, value in vars(run.config.data).items() if name in ("image_size", "resize", "augment")}
+    stage = run.stage("finetune", **run.settings(backbone_flags, settings), **data)
+    trunk, tail = backbone.build(
+        backbone_flags.backbone,
+        "none" if stage.finished else backbone_flags.backbone_weights,
+        run.config.data.image_size,
+        backbone_flags.preprocessing,
+        backbone_flags.split_layer,
+    )
+    gnet = SupervisedGNet(trunk, tail, Predictor(run.class_attributes.shape[1], settings.g_hidden, name="f_g"), run.class_attributes)
+    gnet(tf.zeros([1, run.views.size, run.views.size, 3]))
+
+    def plan(epoch):
+        return batches.epoch_batches(len(run.labels), run.views.count, settings.finetune_batch_size, run.config.run.seed, epoch)
+
+    def dataset(first_epoch, epochs):
+        return images.shuffled_image_batches(run.benchmark, run.labels, batches.epochs_dataset(plan, first_epoch, epochs), run.views)
+
+    def score():
+        items, batch_size = images.items_of(run.test_rows), run.config.evaluation.eval_batch_size
+        return run.score(gnet.predict(images.image_batches(run.benchmark, items, run.views, batch_size), verbose=0))
+
+    steps = batches.steps_per_epoch(len(run.labels), settings.finetune_batch_size)
+    rates = {"heads": settings.finetune_lr, "backbone": settings.finetune_backbone_lr}
+    fit = Fit(gnet, gnet, steps, dataset, settings.finetune_optimizer, rates, settings.finetune_weight_decay, score)
+    phases = [
+        FitPhase("heads", settings.finetune_head_epochs, lambda: setattr(gnet, "train_backbone", False)),
+        FitPhase("all", settings.finetune_epochs, lambda: setattr(gnet, "train_backbone", True)),
+    ]
+    fit_stage(run, stage, fit, phases)
+    trunk.trainable = tail.trainable = False  # frozen from here on
+    return gnet, stage.digest
+
+
+def feature_cache(run, gnet, finetuned, test_rows=False):
+    """Trunk features and e_g of the training rows in all cached views, or of the test rows in the test view."""
+    settings, benchmark = run.config.cache, run.benchmark
+    rows, views = (run.test_rows, 1) if test_rows else (benchmark.train, settings.cache_views)
+    items = images.items_of(rows, views)
+    depends_on = (finetuned, benchmark.fingerprint(), repr(run.views), settings.cache_dtype, views)
+
+    @tf.function(reduce_retracing=True)
+    def embed(batch):
+        trunk_features = gnet.trunk(batch, training=False)
+        return trunk_features, gnet.tail(trunk_features, training=False)
+
+    return features.open_or_build(
+        directory=os.path.join(run.directory, "cache", "test" if test_rows else "train"),
+        fingerprint=hashlib.sha256(repr(depends_on).encode()).hexdigest(),
+        items=len(items),
+        views=views,
+        batches=lambda done: images.image_batches(benchmark, items[done:], run.views, run.config.evaluation.eval_batch_size),
+        compute=lambda batch: [output.numpy() for output in embed(batch)],
+        dtype=settings.cache_dtype,
+        description="feature cache",
+    )
+
+
+def meta(run, gnet, finetuned, cache):
+    """Stage 2: f_g again, in episodes (Eqs. 2-3), on cached e_g. Changes `gnet.predictor`."""
+    settings = run.config.meta
+    flags = {name: value for name, value in vars(settings).items() if name not in ("gnet", "meta")}
+    stage = run.stage("meta", **run.settings(run.config.cache), **flags, g_hidden=run.config.finetune.g_hidden, finetuned=finetuned)
+    way = episodes.feasible_way(len(run.benchmark.seen_classes), settings.way)
+    if way < settings.way:
+        print(f"meta: {len(run.benchmark.seen_classes)} seen classes allow tasks of {way} classes, not --way={settings.way}")
+    embeddings = np.zeros([1, 1], np.float32) if stage.finished else np.array(cache().general)
+    model = MetaGNet(
+        gnet.predictor, embeddings, run.class_attributes, settings.inner_lr, settings.first_order, settings.episode_softmax == "task"
+    )
+
+    def plan(epoch):
+        rng = np.random.default_rng([run.config.run.seed, epoch])
+        sizes = settings.meta_tasks, way, settings.shot, settings.query
+        drawn = [episodes.sample(rng, run.labels, *sizes) for _ in range(settings.meta_steps)]
+        stacked = episodes.Episodes(*map(np.stack, zip(*drawn)))
+        return episodes.in_views(rng, stacked, cache().views)
+
+    def dataset(first_epoch, epochs):
+        return batches.epochs_dataset(plan, first_epoch, epochs).prefetch(2)
+
+    def score():
+        return run.score(gnet.predictor(cache(test_rows=True).general).numpy())
+
+    fit = Fit(model, gnet.predictor, settings.meta_steps, dataset, settings.meta_optimizer, {"heads": settings.meta_lr}, 0.0, score)
+    fit_stage(run, stage, fit, [FitPhase("episodes", settings.meta_epochs)])
+
+
+def train_bsnet(run, gnet, finetuned, cache):
+    """Stage 3: BSNet on cached trunk features, in the phases of its training style (§2.4). Returns it in its last phase."""
+    settings = run.config.bsnet
+    flags = {name: value for name, value in vars(settings).items() if name != "bsnet"}
+    stage = run.stage("bsnet", **run.settings(run.config.cache), **flags, finetuned=finetuned)
+    eta = settings.eta if settings.diversity_loss else 0.0
+    style = phases(
+        settings.training_style, settings.eph_max, settings.balance_epochs, settings.instance_balance, eta, settings.dataset_balance
+    )
+    bsnet = BSNet(
+        [gnet.tail.copy(f"tail_{i}") for i in range(settings.submodules)],
+        run.class_attributes,
+        style[-1],
+        settings.b_hidden,
+        settings.s_hidden,
+        settings.dataset_balance,
+        settings.annealing,
+        settings.s_max,
+        settings.gate_init_std,
+        settings.gate_compensation,
+    )
+    graph = gnet.tail.graph
+    bsnet((tf.zeros([1, *graph.input_shape[1:]]), tf.zeros([1, graph.output_shape[-1]])))
+
+    def plan(epoch):
+        return batches.epoch_batches(len(run.labels), cache().views, settings.bsnet_batch_size, run.config.run.seed, epoch)
+
+    def dataset(first_epoch, epochs):
+        return _cached_batches(cache(), run.labels, batches.epochs_dataset(plan, first_epoch, epochs))
+
+    def score():
+        tested = cache(test_rows=True)
+        batch = run.config.evaluation.eval_batch_size
+        attributes = bsnet.predict(_slices(tested, batch), verbose=0)
+        general = gnet.predictor(tested.general).numpy() if run.config.meta.gnet else 0.0
+        return run.score(general + attributes)
+
+    steps = batches.steps_per_epoch(len(run.labels), settings.bsnet_batch_size)
+    rates = {"heads": settings.bsnet_lr, "tails": settings.tail_lr, "gates": settings.gate_lr}
+    fit = Fit(bsnet, bsnet, steps, dataset, settings.bsnet_optimizer, rates, settings.bsnet_weight_decay, score)
+    watch = functools.partial(_bsnet_callbacks, run, gnet, cache)
+    fit_stage(run, stage, fit, [FitPhase(phase.name, phase.epochs, functools.partial(bsnet.enter, phase), watch) for phase in style])
+    return bsnet
+
+
+def _bsnet_callbacks(run, gnet, cache, first_epoch):
+    """Counts epochs and draws the balance of a few training images in the test view."""
+    shown = np.stack([np.arange(min(SUMMARY_IMAGES, len(run.labels))), np.zeros(min(SUMMARY_IMAGES, len(run.labels)), int)], axis=1)
+    batch = [tf.constant(array, tf.float32) for array in cache().gather(shown)]
+    general = gnet.predictor(batch[1]) if run.config.meta.gnet else None
+    return [callbacks.CountEpochs(first_epoch), callbacks.BalanceSummary(run.logs("bsnet"), batch, general)]
+
+
+def _cached_batches(cache, labels, item_batches):
+    """A dataset of ((features (B, h, w, c), e_g (B, K)), labels (B,)) from a dataset of items (B, 2)."""
+    labels = tf.constant(labels)
+    batch_size = item_batches.element_spec.shape[0]
+
+    def example(items):
+        found, general = tf.numpy_function(cache.gather, [items], [cache.features.dtype, tf.float32])
+        found = tf.ensure_shape(found, [batch_size, *cache.features.shape[1:]])
+        general = tf.ensure_shape(general, [batch_size, *cache.general.shape[1:]])
+        return (tf.cast(found, tf.float32), general), tf.gather(labels, items[:, 0])
+
+    return item_batches.map(example, 2).prefetch(2)
+
+
+def _slices(cache, batch_size):
+    """A dataset of ((features, e_g),) over a whole cache, in order."""
+    items = tf.data.Dataset.from_tensor_slices(images.items_of(np.arange(len(cache.general)))).batch(batch_size)
+    return _cached_batches(cache, np.zeros(len(cache.general), np.int32), items).map(lambda inputs, _: (inputs,))
