@@ -29,6 +29,7 @@ class Predictor(layers.Layer):
             self.add_weight(f"kernel_{i}", (inputs, units), initializer="glorot_uniform")
             self.add_weight(f"bias_{i}", (units,), initializer="zeros")
             inputs = units
+        super().build(shape)
 
     def call(self, embeddings, weights=None):
         """Attributes (..., B, A) of embeddings (..., B, K).
@@ -70,6 +71,7 @@ class InstanceBalance(layers.Layer):
             self.kernels.append(self.add_weight(f"kernel_{i}", (modules, inputs, units), initializer=initializer))
             self.biases.append(self.add_weight(f"bias_{i}", (modules, 1, units), initializer="zeros"))
             inputs = units
+        super().build(shapes)
 
     def call(self, inputs):
         """w^t (B, N, K) of e_l (B, N, K) and e_g (B, K)."""
@@ -102,6 +104,7 @@ class AnnealedGate(layers.Layer):
     def build(self, shape):
         initializer = tf.keras.initializers.RandomNormal(stddev=self.init_std)
         self.w = self.add_weight("w", (shape[-2],), initializer=initializer)
+        super().build(shape)
 
     def gates(self, scale):
         """(N,) gates in (0, 1) at sharpness s = `scale`."""

@@ -64,7 +64,8 @@ class StageFolder:
         before = self._state["settings"]
         if before.get("dataset") != settings.get("dataset"):
             raise UserError(
-                f"{self.path} was trained on data set '{before.get('dataset')}', this is '{settings.get('dataset')}'; give another --run_dir"
+                f"{self.path} was trained on data set '{before.get('dataset')}', "
+                f"this is '{settings.get('dataset')}'; give another --run_dir"
             )
         changed = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
         if changed:
