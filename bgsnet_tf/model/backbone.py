@@ -13,6 +13,7 @@ from bgsnet_tf.errors import UserError
 
 layers = tf.keras.layers
 
+CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
 TAIL_CONVOLUTIONS = 9  # §2.3: "the last nine convolutional layers and the pooling layer as tails"
 
 
@@ -69,11 +70,11 @@ def build(name, weights, image_size, preprocessing="auto", split_layer=""):
         backbone, own = _small(shape), "tf"
         _load_weights(backbone, name, weights)
     elif os.path.exists(name):
+        if preprocessing == "auto":
+            raise UserError(f"--preprocessing is missing: {name} does not say how its pixels are scaled; give caffe, tf, torch or none")
         backbone, own = _from_file(name, shape), None
     else:
         backbone, own = _from_applications(name, weights, shape)
-    if preprocessing == "auto" and own is None:
-        raise UserError(f"--preprocessing is missing: {name} does not say how its pixels are scaled; give caffe, tf, torch or none")
     return split(backbone, _preprocessor(own if preprocessing == "auto" else preprocessing), split_layer)
 
 
@@ -91,7 +92,9 @@ def split(backbone, preprocess, split_layer=""):
             config = layer.get_config()
             return layer.from_config({**config, "strides": 1} if layer.name in readers else config)
 
-        tail = tf.keras.models.clone_model(tail, clone_function=unstrided)
+        height, width, channels = cut.output.shape[1:]
+        inputs = tf.keras.Input([height and -(-height // stride), width and -(-width // stride), channels])
+        tail = tf.keras.models.clone_model(tail, inputs, clone_function=unstrided)
         tail.set_weights(weights)
     return Trunk(trunk, preprocess, stride, name="trunk"), Tail(tail, name="tail")
 
@@ -109,7 +112,7 @@ def _find_layer(backbone, name):
 def _default_cut(backbone):
     for layer in reversed(_cuts(backbone)):
         position = backbone.layers.index(layer)
-        if sum(isinstance(after, layers.Conv2D) for after in backbone.layers[position + 1 :]) >= TAIL_CONVOLUTIONS:
+        if sum(isinstance(after, CONVOLUTIONS) for after in backbone.layers[position + 1 :]) >= TAIL_CONVOLUTIONS:
             return layer
     raise UserError(f"backbone {backbone.name} has no cut with {TAIL_CONVOLUTIONS} convolutions after it; name one with --split_layer")
 

@@ -1,0 +1,68 @@
+"""A tiny CSV data set of real JPEG files, and the flags of a run on it that takes seconds."""
+
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bgsnet_tf.config import Config, RunConfig
+
+SHARED_DATA = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
+
+TINY_FLAGS = {
+    "dataset": "csv",
+    "image_size": 32,
+    "resize": 36,
+    "backbone": "small",
+    "backbone_weights": "none",
+    "finetune_head_epochs": 1,
+    "finetune_epochs": 2,
+    "finetune_batch_size": 8,
+    "finetune_backbone_lr": 1e-3,
+    "meta_epochs": 2,
+    "meta_steps": 3,
+    "meta_tasks": 2,
+    "shot": 2,
+    "query": 2,
+    "submodules": 2,
+    "eph_max": 2,
+    "balance_epochs": 1,
+    "b_hidden": 8,
+    "bsnet_batch_size": 8,
+}
+
+
+def shared_data(name):
+    """The path of real data that lies beside the checkout, or a skip that says so."""
+    path = SHARED_DATA / name
+    if not path.exists():
+        pytest.skip(f"no real data: {path} does not exist")
+    return path
+
+
+@pytest.fixture
+def tiny_dir(tmp_path):
+    """Six classes of coloured noise (four seen, two unseen), eight images each, as JPEG files and two tables."""
+    rng = np.random.default_rng(0)
+    directory = tmp_path / "tiny"
+    (directory / "images").mkdir(parents=True)
+    colours = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "white": (1, 1, 1), "yellow": (1, 1, 0), "cyan": (0, 1, 1)}
+    rows = ["path,class,split"]
+    for name, colour in colours.items():
+        for i in range(8):
+            pixels = 40 + 160 * np.array(colour) + rng.uniform(-30, 30, (40, 48, 3))
+            path = f"images/{name}_{i}.jpg"
+            (directory / path).write_bytes(tf.io.encode_jpeg(pixels.astype(np.uint8), quality=95).numpy())
+            split = "test_unseen" if name in ("yellow", "cyan") else ("test_seen" if i < 2 else "trainval")
+            rows.append(f"{path},{name},{split}")
+    (directory / "images.csv").write_text("\n".join(rows) + "\n")
+    attributes = [f"{name},{r},{g},{b},0.5" for name, (r, g, b) in colours.items()]
+    (directory / "attributes.csv").write_text("\n".join(["class,r,g,b,constant", *attributes]) + "\n")
+    return directory
+
+
+@pytest.fixture
+def tiny_config(tiny_dir, tmp_path):
+    """Settings of a whole run on the tiny data set."""
+    return Config(run=RunConfig(run_dir=str(tmp_path / "run"))).replace(**TINY_FLAGS, data_dir=str(tiny_dir))

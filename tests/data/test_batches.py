@@ -1,0 +1,32 @@
+"""The order of training follows from seed and epoch alone."""
+
+import numpy as np
+
+from bgsnet_tf.data import batches
+
+
+def test_an_epoch_holds_every_item_once():
+    plan = batches.epoch_batches(items=40, views=3, batch_size=8, seed=0, epoch=2)
+    assert plan.shape == (5, 8, 2) and plan.dtype == np.int32
+    assert sorted(plan[..., 0].ravel()) == list(range(40))
+    assert set(plan[..., 1].ravel()) == {0, 1, 2}
+
+
+def test_what_is_left_of_a_batch_is_dropped_and_changes():
+    dropped = [set(range(43)) - set(batches.epoch_batches(43, 1, 8, 0, epoch)[..., 0].ravel()) for epoch in range(3)]
+    assert all(len(rest) == 3 for rest in dropped) and len({frozenset(rest) for rest in dropped}) > 1
+
+
+def test_fewer_items_than_a_batch_make_one_smaller_batch():
+    assert batches.epoch_batches(5, 1, 8, 0, 0).shape == (1, 5, 2)
+    assert batches.steps_per_epoch(5, 8) == 1
+
+
+def test_a_later_start_sees_the_same_epochs():
+    def plan(epoch):
+        return batches.epoch_batches(16, 2, 4, seed=7, epoch=epoch)
+
+    whole = [step.numpy() for step in batches.epochs_dataset(plan, 0, 3)]
+    resumed = [step.numpy() for step in batches.epochs_dataset(plan, 2, 3)]
+    np.testing.assert_array_equal(whole[8:], resumed)
+    assert np.any(whole[0] != whole[4])

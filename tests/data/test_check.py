@@ -1,0 +1,259 @@
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+import generated_images
+import generated_xlsa17
+import numpy as np
+import pytest
+import scipy.io
+import tensorflow as tf
+
+from bgsnet_tf.config import DataConfig
+from bgsnet_tf.data import check
+from bgsnet_tf.data.xlsa17 import SPLIT_KEYS
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+XLSA17 = generated_images.SHARED_DATA / "xlsa17" / "data"
+needs_data = pytest.mark.skipif(not XLSA17.is_dir(), reason="needs ../shared/data")
+ARCHIVES = {
+    "sun": "SUNAttributeDB_Images/images/",
+    "cub": "CUB_200_2011/images/",
+    "awa2": "Animals_with_Attributes2/JPEGImages/",
+    "apy": "VOC2008/JPEGImages/",
+}
+KNOWN_ROWS = "Proposed Split: the rows of all public copies known here, saved from 2017 to September 2019"
+
+IMAGES = """path,class,split,xmin,ymin,xmax,ymax
+1.jpg,cat,trainval,0,1,8,9.5
+2.jpg,cat,test_seen,,,,
+3.jpg,dog,trainval,0,0,16,17
+4.jpg,horse,trainval,,,,
+5.jpg,whale,test_unseen,,,,
+"""
+
+
+@pytest.fixture
+def zoo(tmp_path):
+    generated_images.write_images(tmp_path, [f"{i}.jpg" for i in range(1, 6)])
+    (tmp_path / "images.csv").write_text(IMAGES)
+    (tmp_path / "attributes.csv").write_text("class,furry,big\ncat,1,0\ndog,1,0.3\nhorse,1,0.9\nwhale,0,1\nyeti,1,0.8\n")
+    return tmp_path
+
+
+def change(file, old, new):
+    text = file.read_text()
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new))
+
+
+def damage(file, contents):
+    file.unlink()  # All generated images are one file.
+    file.write_bytes(contents)
+
+
+def check_zoo(folder, quick=False):
+    return check.check(DataConfig(dataset="csv", data_dir=str(folder)), quick)
+
+
+def test_a_sound_data_set_is_ready(zoo):
+    report = check_zoo(zoo)
+    assert report.problems == () and report.ready
+    assert report.counts == dict(zip(check.COUNTS, (5, 3, 2, 2, 3, 1, 1)))
+    assert report.text().endswith("\nready")
+    assert report.notes == (
+        "1 attributes have one value in all seen classes and teach nothing, first 'furry'",
+        "1 classes have no image, first 'yeti'; they are unseen candidates",
+        f"5 images have the bytes of another one, first {zoo}/1.jpg and {zoo}/2.jpg",
+    )
+
+
+def test_every_planted_fault_is_named_once(zoo):
+    change(zoo / "images.csv", "4.jpg", "44.jpg")
+    change(zoo / "images.csv", "0,1,8,9.5", "20,20,30,30")
+    change(zoo / "images.csv", "0,0,16,17", "0,0,16,19")
+    damage(zoo / "2.jpg", generated_images.JPEG[:-20])
+    change(zoo / "attributes.csv", "yeti,1,0.8", "yeti,1,0.9")
+    report = check_zoo(zoo)
+    assert not report.ready
+    assert [problem.replace(str(zoo), "ZOO") for problem in report.problems] == [
+        "image '44.jpg' is missing below ZOO; the closest names there: 4.jpg, 5.jpg, 3.jpg",
+        "classes 'horse' and 'yeti' have the same attributes, up to scale, and cannot be told apart; change one of them",
+        "row 1, ZOO/1.jpg: the box 20.0 20.0 30.0 30.0 lies outside its image of 16 x 16 pixels; mend the box",
+        "ZOO/2.jpg cannot be decoded as a JPEG or PNG image (damaged or cut short?); replace the file or take its rows out",
+        "row 3, ZOO/3.jpg: the box 0.0 0.0 16.0 19.0 sticks out of its image of 16 x 16 pixels; mend the box",
+    ]
+    assert "\n5. row 3" in report.text() and "ready" not in report.text()
+
+
+@pytest.mark.parametrize("contents", [b"", b"text", b"\xff\xd8\xff\xe0"])
+def test_what_is_no_image_does_not_decode(zoo, contents):
+    damage(zoo / "2.jpg", contents)
+    assert [problem.split("; ")[0] for problem in check_zoo(zoo).problems] == [
+        f"{zoo}/2.jpg cannot be decoded as a JPEG or PNG image (damaged or cut short?)"
+    ]
+
+
+def test_quick_opens_no_image(zoo):
+    damage(zoo / "2.jpg", b"")
+    assert check_zoo(zoo, quick=True).ready
+
+
+def test_a_faulty_table_is_reported_line_by_line_while_the_rest_is_checked(zoo):
+    change(zoo / "images.csv", "dog,trainval", "dog,train")
+    change(zoo / "images.csv", "4.jpg,horse", "4.jpg,hors")
+    change(zoo / "attributes.csv", "cat,1,0\n", "cat,1,none\n")
+    damage(zoo / "2.jpg", b"")
+    starts = ("attribute 'big' of class 'cat'", "unknown split 'train'", "class 'hors' is not in", "2.jpg cannot be decoded")
+    problems = check_zoo(zoo).problems
+    assert len(problems) == 4 and all(start in problem for start, problem in zip(starts, problems))
+
+
+def test_a_data_set_that_cannot_be_read_has_that_one_problem(zoo):
+    (zoo / "images.csv").write_text("")
+    report = check_zoo(zoo)
+    assert report.counts == {} and len(report.problems) == 1 and "the file is empty" in report.problems[0]
+
+
+def test_a_long_list_is_cut_in_the_text_and_whole_in_json(zoo):
+    (zoo / "images.csv").write_text(IMAGES + "1.jpg,cat,other,,,,\n" * 50)
+    report = check_zoo(zoo, quick=True)
+    assert "... and 30 more; --json lists them all" in report.text()
+    assert len(json.loads(report.json())["problems"]) == 50
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A checker of the small xlsa17 benchmark, whose counts pass for AwA2's published ones, after a change to its fields."""
+    monkeypatch.setitem(check.PUBLISHED, "awa2", (8, 3, 1, 3, 3, 3, 2))
+
+    def run(change_fields=lambda fields: None):
+        fields = generated_xlsa17.fields()
+        change_fields(fields)
+        generated_xlsa17.save(tmp_path, fields)
+        return check.check(DataConfig(dataset="awa2", data_dir=str(tmp_path)))
+
+    return run
+
+
+def test_a_split_file_of_unknown_origin(small):
+    report = small()
+    assert report.ready
+    assert report.notes[0] == (
+        "Proposed Split: an unknown version, whose rows are not those of the copies saved from 2017 to 2019; results do not compare"
+    )
+
+
+def test_leaking_validation_rows_and_missing_attributes_are_noted(small):
+    original = np.array([[-1.0, 0, 1, 2], [3, 4, 5, -1], [0, 0, 0, 0]])
+    leaking = {"train_loc": np.array([[1], [2], [4]]), "val_loc": np.array([[5]]), "original_att": original}
+    report = small(lambda fields: fields["att_splits"].update(leaking))
+    assert report.ready
+    assert "train_loc leaks 2 rows of test_seen_loc, as in the copies of 2017 and 2018; it is never read for training" in report.notes
+    assert not any(note.startswith("val_loc") for note in report.notes)
+    assert "original_att marks 2 values as missing (negative), first attribute 1 of class 1; att keeps them" in report.notes
+
+
+def test_lost_rows_change_the_published_counts(small):
+    report = small(lambda fields: fields["att_splits"].update(test_seen_loc=np.array([[2], [4]])))
+    assert report.problems == ("test_seen: 2, but 3 are published; download the Proposed Splits (xlsa17) again",)
+    assert "1 rows are in no split and are not used" in report.notes
+
+
+def test_one_image_for_two_rows(small):
+    report = small(lambda fields: fields["res101"]["image_files"].put(1, generated_xlsa17.cells(["/BS/work//JPEGImages/cat/cat_0.jpg"])))
+    assert len(report.problems) == 1 and "rows 1 and 2 are the same: " in report.problems[0]
+
+
+def test_faults_of_several_files_are_reported_together(small):
+    def damage_fields(fields):
+        fields["res101"]["labels"][1] = 2
+        fields["att_splits"]["test_unseen_loc"] = np.array([[7], [8], [9]])
+        fields["lists"]["valclasses1"] = "horse\nhors\n"
+
+    problems = small(damage_fields).problems
+    parts = (
+        "test_unseen_loc: entry 3, 9",
+        "labels row 2 as 'dog'",
+        "'hors' is in trainclasses1.txt and valclasses1.txt but not in trainvalclasses",
+    )
+    assert len(problems) == 3 and all(part in problem for part, problem in zip(parts, problems))
+
+
+def test_unused_fields_of_a_strange_kind_are_a_problem_not_a_traceback(small):
+    report = small(lambda fields: fields["att_splits"].update(train_loc="none", original_att=generated_xlsa17.cells(["a"])))
+    assert len(report.problems) == 1 and "not a matrix of real numbers" in report.problems[0]
+
+
+def real_files(name, folder):
+    """The split folder and image names of a benchmark as people have them."""
+    shutil.copytree(XLSA17 / name.upper(), folder / "xlsa17" / "data" / name.upper(), copy_function=shutil.copyfile)
+    if name == "apy":
+        shutil.copytree(generated_images.SHARED_DATA / "apy_annotations", folder / "apy_annotations")
+    names = generated_images.real_names(name)
+    return [("ayahoo_test_images/" if "ayahoo" in image else ARCHIVES[name]) + generated_images.after_marker(image) for image in names]
+
+
+@needs_data
+@pytest.mark.parametrize("name", list(ARCHIVES))
+def test_the_real_benchmarks_are_ready_within_seconds(tmp_path, name):
+    generated_images.write_images(tmp_path, real_files(name, tmp_path))
+    start = time.perf_counter()
+    report = check.check(DataConfig(dataset=name, data_dir=str(tmp_path)), quick=True)
+    assert time.perf_counter() - start < 20
+    assert report.problems == ()
+    assert KNOWN_ROWS in report.notes
+    assert any("4 values as missing" in note for note in report.notes) == (name == "awa2")
+
+
+@needs_data
+def test_a_leaking_copy_of_a_real_split_is_the_known_one(tmp_path):
+    files = real_files("cub", tmp_path)
+    generated_images.write_images(tmp_path, files)
+    split_file = tmp_path / "xlsa17" / "data" / "CUB" / "att_splits.mat"
+    fields = scipy.io.loadmat(split_file)
+    fields["train_loc"] = fields[SPLIT_KEYS[1]][:1173]
+    scipy.io.savemat(split_file, {key: value for key, value in fields.items() if not key.startswith("__")})
+    report = check.check(DataConfig(dataset="cub", data_dir=str(tmp_path)), quick=True)
+    assert report.ready and KNOWN_ROWS in report.notes
+    assert any(note.startswith("train_loc leaks 1173 rows of test_seen_loc") for note in report.notes)
+
+
+@pytest.mark.slow
+@needs_data
+@pytest.mark.parametrize("name", list(ARCHIVES))
+def test_the_real_benchmarks_are_ready_with_every_image_decoded(tmp_path, name):
+    files = real_files(name, tmp_path)
+    if name == "apy":  # Images as large as the boxes need.
+        tables = [np.loadtxt(tmp_path / "apy_annotations" / file, usecols=(4, 5)) for file in check.xlsa17.BOX_FILES]
+        largest = {}
+        for file, corner in zip(files, np.concatenate(tables)):
+            largest[file] = max(largest.get(file, 512), *corner)
+        generated_images.write_images(tmp_path, [file for file in largest if largest[file] <= 512], grey_jpeg(512))
+        generated_images.write_images(tmp_path, [file for file in largest if largest[file] > 512], grey_jpeg(2048))
+    else:
+        generated_images.write_images(tmp_path, files)
+    assert check.check(DataConfig(dataset=name, data_dir=str(tmp_path))).problems == ()
+
+
+def grey_jpeg(side):
+    return tf.io.encode_jpeg(np.full((side, side, 1), 128, np.uint8)).numpy()
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_the_command(zoo, sound):
+    if not sound:
+        change(zoo / "images.csv", "test_seen", "tested")
+    command = [sys.executable, "-m", "bgsnet_tf.data.check", "--dataset=csv", f"--data_dir={zoo}", "--quick", f"--json={zoo}/report.json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+    assert done.returncode == (0 if sound else 1)
+    assert json.loads((zoo / "report.json").read_text())["ready"] is sound
+    assert "Traceback" not in done.stderr
+    if sound:
+        assert done.stdout.endswith("\nready\n")
+    else:
+        assert "\n1. " in done.stdout and "error: csv is not ready: 1 problems, listed above" in done.stderr

@@ -1,0 +1,71 @@
+"""Decoding, boxes and views against plain NumPy."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bgsnet_tf.data import images
+from bgsnet_tf.data.images import Views
+
+
+def noise(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("encode", [tf.io.encode_png, tf.io.encode_jpeg])
+def test_decode_reads_png_and_jpeg(encode):
+    assert images.decode(encode(noise(5, 7))).shape == (5, 7, 3)
+
+
+def test_the_test_view_is_the_centre_and_never_random():
+    image = noise(40, 50)
+    for augment in ("none", "flip", "crop_flip", "dihedral"):
+        view = Views(32, 40, augment)(image)
+        np.testing.assert_array_equal(view, image[4:36, 9:41].astype(np.float32))
+
+
+@pytest.mark.parametrize("shape", [(40, 50), (50, 40), (300, 20), (20, 20), (1, 1), (1, 90)])
+def test_every_shape_gives_the_networks_input(shape):
+    assert Views(32, 36)(noise(*shape)).shape == (32, 32, 3)
+
+
+def test_odd_views_are_mirrored():
+    image = noise(32, 32)
+    np.testing.assert_array_equal(Views(32, 32, "flip")(image, view=3), image[:, ::-1])
+    np.testing.assert_array_equal(Views(32, 32, "flip")(image, view=2), image)
+
+
+def test_dihedral_views_are_the_eight_symmetries():
+    image = noise(8, 8)
+    ours = {Views(8, 8, "dihedral")(image, view=v).numpy().astype(np.uint8).tobytes() for v in range(8)}
+    turned = [np.rot90(turn, k) for turn in (image, image[:, ::-1]) for k in range(4)]
+    assert ours == {np.ascontiguousarray(turn).tobytes() for turn in turned}
+
+
+def test_crops_follow_from_seed_row_and_view():
+    image = noise(60, 60)
+    crop = Views(32, 60, "crop_flip", seed=1)
+    same, again = crop(image, row=4, view=2), crop(image, row=4, view=2)
+    np.testing.assert_array_equal(same, again)
+    others = [crop(image, 5, 2), crop(image, 4, 4), Views(32, 60, "crop_flip", seed=2)(image, 4, 2)]
+    assert all(np.any(same != other) for other in others)
+
+
+def test_crops_reach_every_corner():
+    image = np.tile(np.arange(36, dtype=np.uint8)[None, :, None], (36, 1, 3))
+    firsts = {int(Views(32, 36, "crop_flip")(image, row, view=2)[0, 0, 0]) for row in range(60)}
+    assert firsts == {0, 1, 2, 3, 4}
+
+
+def test_a_box_is_cut_out_and_clipped(tiny_dir):
+    from bgsnet_tf.data import tables
+
+    lines = (tiny_dir / "images.csv").read_text().splitlines()
+    boxes = [",10,5,30,25", ",30,20,90,90"] + [",,,,"] * (len(lines) - 3)
+    (tiny_dir / "images.csv").write_text("\n".join([lines[0] + ",xmin,ymin,xmax,ymax", *(a + b for a, b in zip(lines[1:], boxes))]))
+    benchmark = tables.load(str(tiny_dir))
+    load = images.row_images(benchmark)
+    whole = [images.decode(tf.io.read_file(path)) for path in benchmark.paths[:3]]
+    np.testing.assert_array_equal(load(0), whole[0][5:25, 10:30])
+    np.testing.assert_array_equal(load(1), whole[1][20:, 30:])
+    np.testing.assert_array_equal(load(2), whole[2])

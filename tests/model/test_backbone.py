@@ -1,0 +1,137 @@
+"""Any backbone cut in two computes what it computed whole."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bgsnet_tf.errors import UserError
+from bgsnet_tf.model import backbone
+from tests.conftest import shared_data
+
+IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
+SQUEEZENET = "backbones/squeezenet1_1_imagenet_notop.h5"
+
+
+def whole_and_cut(name, monkeypatch):
+    """Pooled features of the uncut backbone and of trunk + tail with the same random weights, and the two parts."""
+    wholes = []
+    split = backbone.split
+
+    def remembering(model, *args):
+        wholes.append(model)
+        return split(model, *args)
+
+    monkeypatch.setattr(backbone, "split", remembering)
+    trunk, tail = backbone.build(name, "none", 64)
+    for layer in wholes[0].layers:
+        if isinstance(layer, tf.keras.layers.BatchNormalization):
+            layer.moving_mean.assign(tf.random.stateless_normal(layer.moving_mean.shape, [0, 1]) * 0.1)
+    trunk, tail = split(wholes[0], trunk.preprocess)
+    whole = wholes[0](trunk.preprocess(tf.constant(IMAGES)), training=False).numpy()
+    return whole, tail(trunk(IMAGES)).numpy(), trunk, tail
+
+
+@pytest.mark.parametrize(
+    "name, cut, readers",
+    [
+        ("ResNet50", "conv4_block6_out", {"conv5_block1_1_conv", "conv5_block1_0_conv"}),
+        ("ResNet101", "conv4_block23_out", {"conv5_block1_1_conv", "conv5_block1_0_conv"}),
+        ("ResNet152", "conv4_block36_out", {"conv5_block1_1_conv", "conv5_block1_0_conv"}),
+        ("EfficientNetV2B0", None, None),
+        ("MobileNetV2", "block_13_project_BN", {"block_14_expand"}),
+        ("small", None, None),
+    ],
+)
+def test_trunk_and_tail_compute_the_whole(name, cut, readers, monkeypatch):
+    whole, parts, trunk, tail = whole_and_cut(name, monkeypatch)
+    np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-5)
+    convolutions = [layer.name for layer in tail.graph.layers if isinstance(layer, backbone.CONVOLUTIONS)]
+    assert len(convolutions) >= backbone.TAIL_CONVOLUTIONS
+    if cut:
+        assert trunk.graph.layers[-1].name == cut
+        assert readers <= set(convolutions)
+
+
+def test_resnet101_hands_on_only_what_the_tail_reads():
+    trunk, tail = backbone.build("ResNet101", "none", 64)
+    main = [f"conv5_block{b}_{c}_conv" for b in (1, 2, 3) for c in (1, 2, 3)]
+    convolutions = [layer.name for layer in tail.graph.layers if isinstance(layer, backbone.CONVOLUTIONS)]
+    assert sorted(convolutions) == sorted([*main, "conv5_block1_0_conv"])
+    assert trunk.stride == 2
+    assert trunk(IMAGES).shape == (2, 2, 2, 1024)  # conv4's own output is 4×4
+    assert tail(trunk(IMAGES)).shape == (2, 2048)
+
+
+def test_the_named_split_layer_is_the_trunks_last():
+    trunk, tail = backbone.build("ResNet50", "none", 64, split_layer="conv5_block1_out")
+    assert trunk.graph.layers[-1].name == "conv5_block1_out"
+    assert tail(trunk(IMAGES)).shape == (2, 2048)
+
+
+def test_a_copied_tail_starts_equal_and_trains_alone():
+    trunk, tail = backbone.build("small", "none", 64)
+    features = trunk(IMAGES)
+    tail.trainable = False
+    copy = tail.copy()
+    np.testing.assert_array_equal(copy(features), tail(features))
+    assert copy.trainable_weights and not tail.trainable_weights
+    before = tail(features).numpy()
+    copy.set_weights([w + 1 for w in copy.get_weights()])
+    np.testing.assert_array_equal(tail(features), before)
+
+
+def test_the_users_model_file_is_cut_after_fire6():
+    path = str(shared_data(SQUEEZENET))
+    trunk, tail = backbone.build(path, "none", 224, preprocessing="caffe")
+    assert trunk.graph.layers[-1].name == "fire6/concat"
+    assert sum(isinstance(layer, tf.keras.layers.Conv2D) for layer in tail.graph.layers) == 9
+    images = np.random.default_rng(0).uniform(0, 255, (1, 224, 224, 3)).astype(np.float32)
+    whole = tf.keras.models.load_model(path, compile=False)
+    bgr = images[..., ::-1] - np.array([103.939, 116.779, 123.68], np.float32)
+    np.testing.assert_allclose(tail(trunk(images)), whole(bgr).numpy().mean(axis=(1, 2)), rtol=1e-4, atol=1e-4)
+
+
+def test_weights_of_a_named_backbone_come_from_a_file(tmp_path):
+    source = tf.keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(64, 64, 3))
+    source.save_weights(str(tmp_path / "weights.h5"))
+    trunk, tail = backbone.build("MobileNetV2", str(tmp_path / "weights.h5"), 64)
+    expected = source(tf.keras.applications.mobilenet_v2.preprocess_input(IMAGES.copy())).numpy().mean(axis=(1, 2))
+    np.testing.assert_allclose(tail(trunk(IMAGES)), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name, weights, options, message",
+    [
+        ("ResNet99", "none", {}, "--backbone=ResNet99 is neither"),
+        ("preprocess_input", "none", {}, "--backbone=preprocess_input is neither"),
+        ("ResNet50", "nowhere.h5", {}, "--backbone_weights=nowhere.h5: no such file"),
+        ("ResNet50", "none", {"split_layer": "conv9_out"}, "is no layer of the backbone; possible ones"),
+        ("ResNet50", "none", {"split_layer": "conv5_block3_2_conv"}, "is not a point that all paths pass"),
+        ("setup.txt", "none", {"preprocessing": "tf"}, "cannot be read as a Keras 2 model"),
+        ("model.h5", "none", {}, "--preprocessing is missing"),
+        ("model.h5", "none", {"preprocessing": "tf"}, "wants images of 32×32; give --image_size=32"),
+    ],
+)
+def test_what_cannot_be_built_is_explained(name, weights, options, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "setup.txt").write_text("no model")
+    if name == "model.h5":
+        inputs = tf.keras.Input((32, 32, 3))
+        tf.keras.Model(inputs, tf.keras.layers.Conv2D(4, 3)(inputs)).save("model.h5")
+    with pytest.raises(UserError, match=message):
+        backbone.build(name, weights, 64, **options)
+
+
+def test_imagenet_weights_that_cannot_be_downloaded_say_how_to_pass_a_file(monkeypatch):
+    def offline(weights, **_):
+        raise Exception("URL fetch failure on https://…: None -- [Errno -2] Name or service not known")
+
+    monkeypatch.setattr(tf.keras.applications, "ResNet50", offline)
+    with pytest.raises(UserError, match="--backbone_weights=PATH"):
+        backbone.build("ResNet50", "imagenet", 64)
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path):
+    tf.keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(64, 64, 3)).save_weights(str(tmp_path / "w.h5"))
+    with pytest.raises(UserError, match="do not fit ResNet50"):
+        backbone.build("ResNet50", str(tmp_path / "w.h5"), 64)

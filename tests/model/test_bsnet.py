@@ -1,0 +1,132 @@
+"""BSNet's forward pass, phases and updates, on a small tail."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bgsnet_tf.model import backbone
+from bgsnet_tf.model.bgsnet import BGSNet
+from bgsnet_tf.model.bsnet import BSNet, Phase, phases
+from bgsnet_tf.model.layers import Predictor
+from bgsnet_tf.model.losses import attribute_cross_entropy, diversity_loss
+
+N, C, A, B = 3, 5, 4, 6
+
+
+@pytest.fixture
+def parts():
+    tf.keras.utils.set_random_seed(0)
+    trunk, tail = backbone.build("small", "none", 32)
+    images = np.random.default_rng(0).uniform(0, 255, (B, 32, 32, 3)).astype(np.float32)
+    features = trunk(images)
+    phi = np.random.default_rng(1).normal(size=(C, A)).astype(np.float32)
+    return trunk, tail, images, features, tail(features), phi
+
+
+def make(parts, phase, **options):
+    _, tail, _, features, general, phi = parts
+    bsnet = BSNet([tail.copy() for _ in range(N)], phi, phase, b_hidden=8, **options)
+    bsnet((features, general))
+    groups = {name: tf.keras.optimizers.SGD(0.1) for name in bsnet.parameter_groups()}
+    bsnet.compile(groups)
+    return bsnet
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def test_forward_pass_is_equations_4_and_15(parts):
+    bsnet = make(parts, Phase("parallel", 4, True, 0.0, True))
+    _, _, _, features, general, _ = parts
+    special = np.stack([tail(features) for tail in bsnet.tails], axis=1)
+    weights = bsnet.balance([special, general]).numpy()
+    gates = sigmoid(5.0 * bsnet.gate.w.numpy())  # s = s_max at inference
+    flat = (weights * special * gates[:, None]).reshape(B, -1)
+    np.testing.assert_allclose(bsnet((features, general)), bsnet.predictor(flat), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "phase, options, training, expected",
+    [
+        (Phase("gates", 4, False, 0.0, True), {}, True, 1 / 5 + (5 - 1 / 5) * 2 / 3),
+        (Phase("gates", 4, False, 0.0, True), {}, False, 5.0),
+        (Phase("instance", 4, True, 0.0, False), {}, True, 5.0),
+        (Phase("gates", 4, False, 0.0, True), {"annealing": False}, True, 1.0),
+        (Phase("gates", 4, False, 0.0, True), {"annealing": False}, False, 1.0),
+    ],
+)
+def test_scale_of_the_gates(parts, phase, options, training, expected):
+    bsnet = make(parts, phase, **options)
+    bsnet.epoch.assign(3)
+    np.testing.assert_allclose(bsnet.scale(training), expected, rtol=1e-6)
+
+
+def changed_by_a_step(bsnet, parts):
+    _, _, _, features, general, _ = parts
+    bsnet.epoch.assign(2)
+    before = {w.name + str(i): w.numpy() for i, w in enumerate(bsnet.weights)}
+    bsnet.train_on_batch((features, general), np.arange(B) % C)
+    after = {w.name + str(i): w.numpy() for i, w in enumerate(bsnet.weights)}
+    return {name for name in before if np.any(before[name] != after[name])}
+
+
+def test_the_gates_phase_trains_tails_gates_and_predictor_only(parts):
+    bsnet = make(parts, Phase("gates", 4, False, 0.0, True))
+    changed = changed_by_a_step(bsnet, parts)
+    assert any("gate/w" in name for name in changed) and any("conv" in name for name in changed)
+    assert any("f_s" in name for name in changed) and not any("instance_balance" in name for name in changed)
+
+
+def test_the_instance_phase_leaves_the_gates(parts):
+    changed = changed_by_a_step(make(parts, Phase("instance", 4, True, 0.01, False)), parts)
+    assert any("instance_balance" in name for name in changed) and not any("gate/w" in name for name in changed)
+
+
+def test_the_loss_is_equation_17(parts):
+    _, _, _, features, general, phi = parts
+    bsnet = make(parts, Phase("parallel", 4, True, 0.01, True))
+    bsnet.epoch.assign(3)
+    labels = np.arange(B) % C
+    weights, attributes = bsnet.weights_and_attributes(features, general, training=True)
+    expected = attribute_cross_entropy(attributes, labels, phi) + 0.01 * diversity_loss(weights, 3)
+    logs = bsnet.train_on_batch((features, general), labels, return_dict=True)
+    np.testing.assert_allclose(logs["loss"], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("options", [{"dataset_balance": False}])
+def test_without_dataset_balance_every_gate_is_one(parts, options):
+    phase = Phase("instance", 2, False, 0.0, False)
+    bsnet = make(parts, phase, **options)
+    _, _, _, features, general, _ = parts
+    np.testing.assert_array_equal(bsnet.gates(), np.ones(N))
+    flat = np.concatenate([tail(features) for tail in bsnet.tails], axis=1)
+    np.testing.assert_allclose(bsnet((features, general)), bsnet.predictor(flat), rtol=1e-4, atol=1e-5)
+
+
+def test_phases_of_the_training_styles():
+    assert phases("sequential", 100, 20, True, 0.1, True) == [
+        Phase("gates", 100, False, 0.0, True),
+        Phase("instance", 20, True, 0.1, False),
+    ]
+    assert phases("parallel", 100, 20, True, 0.1, True) == [Phase("parallel", 100, True, 0.1, True)]
+    assert all(phase.eta == 0 and not phase.instance_balance for phase in phases("sequential", 9, 9, False, 0.1))
+
+
+def test_second_phase_keeps_the_first_ones_gates_in_the_prediction(parts):
+    bsnet = make(parts, Phase("gates", 4, False, 0.0, True))
+    _, _, _, features, general, _ = parts
+    before = bsnet((features, general))
+    bsnet.enter(Phase("instance", 4, False, 0.0, False))
+    np.testing.assert_array_equal(bsnet((features, general)), before)
+
+
+def test_fusion_is_the_sum_of_both_branches(parts):
+    trunk, tail, images, _, _, phi = parts
+    general, bsnet = Predictor(A), make(parts, Phase("instance", 4, True, 0.0, False))
+    outputs = BGSNet(trunk, tail, general, bsnet)(images)
+    np.testing.assert_allclose(outputs["fused"], outputs["general"] + outputs["special"], rtol=1e-5, atol=1e-6)
+    alone = BGSNet(trunk, tail, general)(images)
+    assert set(alone) == {"fused", "general"}
+    np.testing.assert_array_equal(alone["fused"], alone["general"])
+    np.testing.assert_array_equal(alone["general"], outputs["general"])

@@ -1,0 +1,74 @@
+"""Flags, flagfiles and the typed configuration."""
+
+import dataclasses
+import glob
+
+import pytest
+from absl import flags
+
+from bgsnet_tf import config
+from bgsnet_tf.errors import UserError
+
+
+def parse(*arguments):
+    values = flags.FlagValues()
+    flags.DEFINE_multi_string("flagfile", [], "", flag_values=values)
+    config.define_flags(values)
+    values(["program", *arguments])
+    return values
+
+
+def test_a_written_flagfile_reproduces_the_configuration(tmp_path):
+    settings = config.from_flags(parse("--run_dir=runs/x", "--eta=0.037", "--nometa", "--backbone=small", "--seed=3"))
+    settings.write(tmp_path / "config.flags")
+    assert config.from_flags(parse(f"--flagfile={tmp_path / 'config.flags'}")) == settings
+    assert [path.name for path in tmp_path.iterdir()] == ["config.flags"]
+
+
+def test_a_runs_flags_are_overlaid_by_those_given(tmp_path):
+    settings = config.Config(run=config.RunConfig(run_dir="elsewhere")).replace(eta=0.037, delta=1.5)
+    settings.write(tmp_path / "config.flags")
+    loaded = config.of_run(parse(f"--run_dir={tmp_path}", "--delta=2"))
+    assert loaded == settings.replace(run_dir=str(tmp_path), delta=2.0)
+
+
+@pytest.mark.parametrize("path", sorted(glob.glob("configs/*.flags")))
+def test_every_flagfile_parses(path):
+    settings = config.from_flags(parse(f"--flagfile={path}", "--run_dir=runs/x", "--data_dir=data"))
+    if settings.data.dataset in config.XLSA17_DATASETS:
+        assert (settings.bsnet.submodules, settings.bsnet.s_max, settings.bsnet.eph_max) == (10, 5, 100)
+        assert (settings.meta.way, settings.meta.shot, settings.meta.query) == (10, 5, 3)
+        assert settings.backbone.backbone == "ResNet101" and settings.data.image_size == 224
+
+
+def test_every_flag_has_help_that_ends_a_sentence():
+    for section in dataclasses.fields(config.Config):
+        for field in dataclasses.fields(section.type):
+            assert field.metadata["help"].rstrip().endswith((".", ")")), field.name
+
+
+@pytest.mark.parametrize("argument", ["--eta=-1", "--submodules=0", "--split_index=4", "--warmup=2", "--inner_lr=0", "--s_max=0.5"])
+def test_a_value_out_of_range_names_its_flag(argument):
+    with pytest.raises(flags.IllegalFlagValueError, match=argument.split("=")[0]):
+        parse(argument)
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"run_dir": ""}, "--run_dir is missing"),
+        ({"gnet": False, "bsnet": False}, "--nognet and --nobsnet"),
+        ({"dataset": "cub"}, "--data_dir is missing"),
+        ({"resize": 100}, "--resize=100"),
+        ({"finetune_epochs": 0, "finetune_head_epochs": 0}, "at least one epoch"),
+        ({"calibrate": True, "split": "validation"}, "--calibrate"),
+    ],
+)
+def test_contradicting_flags_are_explained(values, message):
+    with pytest.raises(UserError, match=message):
+        config.Config(run=config.RunConfig(run_dir="runs/x")).replace(**values)
+
+
+def test_a_folder_without_a_run_is_explained(tmp_path):
+    with pytest.raises(UserError, match="holds no run"):
+        config.of_run(parse(f"--run_dir={tmp_path}"))
