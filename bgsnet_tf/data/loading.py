@@ -2,10 +2,15 @@
 
 from bgsnet_tf.config import DEMO_DATASETS, XLSA17_DATASETS
 from bgsnet_tf.data import synthetic, tables, xlsa17
+from bgsnet_tf.data.paths import raise_problem
 
 
-def load_benchmark(data):
+def load_benchmark(data, report=raise_problem):
     """The benchmark that a `config.DataConfig` names, in the split that it names.
+
+    Args:
+      data: the flags.
+      report: called with one line for each problem in the files; by default the first one ends it.
 
     Raises:
       UserError: where its files are missing, unreadable or contradict each other.
@@ -13,7 +18,7 @@ def load_benchmark(data):
     if data.dataset in DEMO_DATASETS:
         benchmark = synthetic.render_benchmark("fine" if data.dataset == "demo_fine" else "many")
     elif data.dataset in XLSA17_DATASETS:
-        benchmark = xlsa17.load(data.dataset, data.data_dir, data.split_dir or None, data.split_index)
+        benchmark = xlsa17.load(data.dataset, data.data_dir, data.split_dir, data.split_index, report)
     else:
-        benchmark = tables.load(data.data_dir, data.images_csv, data.attributes_csv, data.use_boxes)
+        benchmark = tables.load(data.data_dir, data.images_csv, data.attributes_csv, data.use_boxes, report)
     return benchmark.validation() if data.split == "validation" else benchmark

@@ -108,7 +108,7 @@ def _explain(name, fits, files, data_dir, exact):
     if fits:
         return f"image {name!r} fits only {'/'.join(fits[0])} below {data_dir}, which another name fits too; keep the folders of the images"
     closest = ", ".join(_closest(path_parts(name), files)) or "none is similar"
-    return f"image {name!r} is missing below {data_dir}; the closest names there: {closest}"
+    return f"image {name!r} is missing below {data_dir}; add it or mend its name; the closest names there: {closest}"
 
 
 def _closest(parts, files):

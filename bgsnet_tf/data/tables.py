@@ -49,8 +49,8 @@ def load(data_dir, images_csv="images.csv", attributes_csv="attributes.csv", use
         is 0, and "" is the path of an image that was not found.
 
     Returns:
-      A `Benchmark` named like the folder. Its validation classes are a quarter of the seen classes, at least one
-      and with at least two left, chosen by a hash of their names and so the same in every run.
+      A `Benchmark` named like the folder. Its validation classes are a quarter of the seen classes, at least two
+      (one could not be confused with another) and with at least two left, chosen by a hash of their names and so the same in every run.
 
     Raises:
       UserError: a file or column is missing or no row is good; with the default `report`, every problem.
@@ -60,6 +60,8 @@ def load(data_dir, images_csv="images.csv", attributes_csv="attributes.csv", use
     rows = _read_rows(images_csv, report)
     rows = _keep(rows, _class_problems(rows, attributes, attributes_csv), images_csv, report)
     has_boxes = any(row.box is not WHOLE_IMAGE for row in rows)
+    if not rows:
+        raise UserError(f"{images_csv}: no row is left to use; mend the rows above")
     paths = find_images([row.path for row in rows], data_dir, report, exact=True)
     class_index = {name: c for c, name in enumerate(attributes)}
     labels = np.array([class_index[row.class_name] for row in rows], dtype=np.int32)
@@ -211,6 +213,6 @@ def _number(cell):
 
 
 def _validation_classes(class_names, seen):
-    count = max(0, min(max(1, int(VALIDATION_SHARE * len(seen))), len(seen) - 2))
+    count = max(0, min(max(2, int(VALIDATION_SHARE * len(seen))), len(seen) - 2))
     by_hash = sorted(seen, key=lambda c: hashlib.sha256(class_names[c].encode()).hexdigest())
     return np.sort(by_hash[:count]).astype(np.int32)

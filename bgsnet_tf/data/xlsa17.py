@@ -130,7 +130,7 @@ def _attributes(att, class_names, file, report):
     twice = [name for i, name in enumerate(class_names) if name in class_names[:i]]
     if twice:
         raise UserError(f"{file}: class {twice[0]!r} comes twice in allclasses_names; {AGAIN}")
-    if numbers(att, what).ndim != 2 or att.shape[1] != len(class_names) or not att.size:
+    if numbers(att, what).ndim != 2 or att.shape[1] != len(class_names):
         raise UserError(f"{what} is {' x '.join(map(str, att.shape))}; it needs a column for each of {len(class_names)} classes; {AGAIN}")
     attributes = att.T.astype(np.float32)
     bad = np.argwhere(~np.isfinite(attributes))

@@ -26,7 +26,7 @@ ARCHIVES = {
     "awa2": "Animals_with_Attributes2/JPEGImages/",
     "apy": "VOC2008/JPEGImages/",
 }
-KNOWN_ROWS = "Proposed Split: the rows of all public copies known here, saved from 2017 to September 2019"
+KNOWN_ROWS = "Proposed Split: the rows of every public copy that was compared, saved from 2017 to 2022"
 
 IMAGES = """path,class,split,xmin,ymin,xmax,ymax
 1.jpg,cat,trainval,0,1,8,9.5
@@ -81,7 +81,7 @@ def test_every_planted_fault_is_named_once(zoo):
     report = check_zoo(zoo)
     assert not report.ready
     assert [problem.replace(str(zoo), "ZOO") for problem in report.problems] == [
-        "image '44.jpg' is missing below ZOO; the closest names there: 4.jpg, 5.jpg, 3.jpg",
+        "image '44.jpg' is missing below ZOO; add it or mend its name; the closest names there: 4.jpg, 5.jpg, 3.jpg",
         "classes 'horse' and 'yeti' have the same attributes, up to scale, and cannot be told apart; change one of them",
         "row 1, ZOO/1.jpg: the box 20.0 20.0 30.0 30.0 lies outside its image of 16 x 16 pixels; mend the box",
         "ZOO/2.jpg cannot be decoded as a JPEG or PNG image (damaged or cut short?); replace the file or take its rows out",
@@ -123,6 +123,7 @@ def test_a_long_list_is_cut_in_the_text_and_whole_in_json(zoo):
     (zoo / "images.csv").write_text(IMAGES + "1.jpg,cat,other,,,,\n" * 50)
     report = check_zoo(zoo, quick=True)
     assert "... and 30 more; --json lists them all" in report.text()
+    assert "\n20. " in report.text() and "\n21. " not in report.text()
     assert len(json.loads(report.json())["problems"]) == 50
 
 
@@ -144,7 +145,7 @@ def test_a_split_file_of_unknown_origin(small):
     report = small()
     assert report.ready
     assert report.notes[0] == (
-        "Proposed Split: an unknown version, whose rows are not those of the copies saved from 2017 to 2019; results do not compare"
+        "Proposed Split: an unknown version, whose rows are not those of the copies saved from 2017 to 2022; results do not compare"
     )
 
 

@@ -157,6 +157,12 @@ STRANGE = [
     {"a": 1.0},
     np.full((8, 1), 70000),
     np.full((2, 3, 4), 1.0),
+    np.full((8, 1), 1 + 2j),
+    np.full((8, 1), np.nan),
+    np.full((3, 4), 1 + 2j),
+    np.full((3, 4), np.inf),
+    np.zeros((0, 4)),
+    generated_xlsa17.cells(["cat", "cat", "dog", "dog"]),
     np.array([[True]]),
 ]
 
