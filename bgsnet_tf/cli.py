@@ -2,7 +2,7 @@
 
 import sys
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from bgsnet_tf import config
 from bgsnet_tf.errors import UserError
@@ -15,6 +15,7 @@ def run(main):
     """
 
     def guarded(argv):
+        logging.set_verbosity(logging.WARNING)  # TensorFlow's notes on every saved model say nothing to a user
         try:
             if len(argv) > 1:
                 raise UserError(f"'{argv[1]}' is not a flag; flags look like --seed=0")

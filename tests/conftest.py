@@ -41,11 +41,9 @@ def shared_data(name):
     return path
 
 
-@pytest.fixture
-def tiny_dir(tmp_path):
+def write_tiny(directory):
     """Six classes of coloured noise (four seen, two unseen), eight images each, as JPEG files and two tables."""
     rng = np.random.default_rng(0)
-    directory = tmp_path / "tiny"
     (directory / "images").mkdir(parents=True)
     colours = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "white": (1, 1, 1), "yellow": (1, 1, 0), "cyan": (0, 1, 1)}
     rows = ["path,class,split"]
@@ -59,10 +57,21 @@ def tiny_dir(tmp_path):
     (directory / "images.csv").write_text("\n".join(rows) + "\n")
     attributes = [f"{name},{r},{g},{b},0.5" for name, (r, g, b) in colours.items()]
     (directory / "attributes.csv").write_text("\n".join(["class,r,g,b,constant", *attributes]) + "\n")
-    return directory
+
+
+def tiny_config_below(root):
+    """Settings of a whole run, in seconds, on a tiny data set that is written below `root`."""
+    write_tiny(root / "tiny")
+    return Config(run=RunConfig(run_dir=str(root / "run"))).replace(**TINY_FLAGS, data_dir=str(root / "tiny"))
 
 
 @pytest.fixture
-def tiny_config(tiny_dir, tmp_path):
-    """Settings of a whole run on the tiny data set."""
-    return Config(run=RunConfig(run_dir=str(tmp_path / "run"))).replace(**TINY_FLAGS, data_dir=str(tiny_dir))
+def tiny_config(tmp_path):
+    """Settings of a whole run on a tiny data set of the test's own."""
+    return tiny_config_below(tmp_path)
+
+
+@pytest.fixture
+def tiny_dir(tiny_config):
+    """Folder of the tiny data set."""
+    return pathlib.Path(tiny_config.data.data_dir)

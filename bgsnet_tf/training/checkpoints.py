@@ -67,7 +67,7 @@ class StageFolder:
                 f"{self.path} was trained on data set '{before.get('dataset')}', "
                 f"this is '{settings.get('dataset')}'; give another --run_dir"
             )
-        changed = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
+        changed = [name for name in settings if before.get(name) != settings[name]]
         if changed:
             name = changed[0]
             what = {
@@ -76,8 +76,7 @@ class StageFolder:
             }.get(name, f"--{name}={before.get(name)}, not {settings.get(name)}")
             more = f" ({len(changed)} differences in all)" if len(changed) > 1 else ""
             raise UserError(
-                f"{self.path} was trained with {what}{more}; give another --run_dir, "
-                "or delete that folder to train the stage again"
+                f"{self.path} was trained with {what}{more}; give another --run_dir, or delete that folder to train the stage again"
             )
 
 

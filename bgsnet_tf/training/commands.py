@@ -92,6 +92,7 @@ def _open(config, training):
     tf.keras.mixed_precision.set_global_policy("mixed_bfloat16" if config.run.precision == "bfloat16" else "float32")
     run = Run(config, load_benchmark(config.data), training)
     if training:
+        stages.check_folders(run)
         try:
             os.makedirs(run.directory, exist_ok=True)
             config.write(os.path.join(run.directory, "config.flags"))

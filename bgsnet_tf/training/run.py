@@ -62,7 +62,7 @@ class Run:
     def logs(self, stage):
         return os.path.join(self.directory, "logs", stage)
 
-    def stage(self, name, **settings):
+    def stage(self, name, settings):
         """The stage's folder, with the random generators seeded for it.
 
         Raises:
@@ -73,15 +73,6 @@ class Run:
             raise UserError(f"stage {name} of --run_dir={self.directory} is not finished; the same train.py command continues it")
         tf.keras.utils.set_random_seed(zlib.crc32(f"{self.config.run.seed} {name}".encode()))
         return folder
-
-    def settings(self, *sections):
-        """What a stage depends on: the flags of these sections, the data, and what all stages share."""
-        run = self.config.run
-        flags = {"dataset": self.benchmark.name, "benchmark": self.benchmark.fingerprint(), "seed": run.seed, "precision": run.precision}
-        flags.update(lr_schedule=run.lr_schedule, warmup=run.warmup)
-        for section in sections:
-            flags.update(dataclasses.asdict(section))
-        return flags
 
     def score(self, attributes):
         """T, U, S, H (at --delta) and AUSUC in percent of attributes (rows, A) predicted for `test_rows`."""

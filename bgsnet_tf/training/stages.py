@@ -14,8 +14,10 @@ from bgsnet_tf.model.bsnet import BSNet, phases
 from bgsnet_tf.model.gnet import MetaGNet, SupervisedGNet
 from bgsnet_tf.model.layers import Predictor
 from bgsnet_tf.training import callbacks
+from bgsnet_tf.training.checkpoints import StageFolder
 from bgsnet_tf.training.fitting import Fit, FitPhase, fit_stage
 
+BRANCH_SWITCHES = ("gnet", "meta", "bsnet")  # whether a stage is used, which does not change what it learns
 SUMMARY_IMAGES = 256  # behind TensorBoard's histograms
 
 
@@ -33,11 +35,32 @@ def build_bgsnet(run):
     return BGSNet(gnet.trunk, gnet.tail, gnet.predictor if run.config.meta.gnet else None, bsnet)
 
 
+def check_folders(run):
+    """Raises a `UserError` where a stage's folder holds the work of other settings. Changes nothing."""
+    for name in ("finetune", "meta", "bsnet"):
+        StageFolder(run.directory, name, _stage_settings(run, name))
+
+
+def _stage_settings(run, name):
+    """All that a stage's result depends on, but for the fine-tuned weights that the later ones start from."""
+    config = run.config
+    shared = {"dataset": run.benchmark.name, "benchmark": run.benchmark.fingerprint()}
+    shared.update({flag: getattr(config.run, flag) for flag in ("seed", "precision", "lr_schedule", "warmup")})
+    sections = {
+        "finetune": (config.backbone, config.finetune),
+        "meta": (config.cache, config.meta),
+        "bsnet": (config.cache, config.bsnet),
+    }[name]
+    flags = {flag: value for section in sections for flag, value in vars(section).items() if flag not in BRANCH_SWITCHES}
+    if name == "finetune":
+        flags.update({flag: getattr(config.data, flag) for flag in ("image_size", "resize", "augment")})
+    return {**shared, **flags}
+
+
 def finetune(run):
     """Stage 1: backbone and f_g, supervised (§2.2). Returns `SupervisedGNet` and the digest of its weights."""
     settings, backbone_flags = run.config.finetune, run.config.backbone
-    data = {name: value for name, value in vars(run.config.data).items() if name in ("image_size", "resize", "augment")}
-    stage = run.stage("finetune", **run.settings(backbone_flags, settings), **data)
+    stage = run.stage("finetune", _stage_settings(run, "finetune"))
     trunk, tail = backbone.build(
         backbone_flags.backbone,
         "none" if stage.finished else backbone_flags.backbone_weights,
@@ -97,8 +120,7 @@ def feature_cache(run, gnet, finetuned, test_rows=False):
 def meta(run, gnet, finetuned, cache):
     """Stage 2: f_g again, in episodes (Eqs. 2-3), on cached e_g. Changes `gnet.predictor`."""
     settings = run.config.meta
-    flags = {name: value for name, value in vars(settings).items() if name not in ("gnet", "meta")}
-    stage = run.stage("meta", **run.settings(run.config.cache), **flags, g_hidden=run.config.finetune.g_hidden, finetuned=finetuned)
+    stage = run.stage("meta", {**_stage_settings(run, "meta"), "finetuned": finetuned})
     way = episodes.feasible_way(len(run.benchmark.seen_classes), settings.way)
     if way < settings.way:
         print(f"meta: {len(run.benchmark.seen_classes)} seen classes allow tasks of {way} classes, not --way={settings.way}")
@@ -127,8 +149,7 @@ def meta(run, gnet, finetuned, cache):
 def train_bsnet(run, gnet, finetuned, cache):
     """Stage 3: BSNet on cached trunk features, in the phases of its training style (§2.4). Returns it in its last phase."""
     settings = run.config.bsnet
-    flags = {name: value for name, value in vars(settings).items() if name != "bsnet"}
-    stage = run.stage("bsnet", **run.settings(run.config.cache), **flags, finetuned=finetuned)
+    stage = run.stage("bsnet", {**_stage_settings(run, "bsnet"), "finetuned": finetuned})
     eta = settings.eta if settings.diversity_loss else 0.0
     style = phases(
         settings.training_style, settings.eph_max, settings.balance_epochs, settings.instance_balance, eta, settings.dataset_balance

@@ -54,9 +54,7 @@ def test_gradients_are_equations_8_to_10(modules, epoch):
     for i in range(modules - 2):
         np.testing.assert_allclose(gradients[:, i], largest - margin, rtol=1e-9, atol=1e-12)  # Eq. 8
     np.testing.assert_allclose(gradients[:, -2], 2 * (largest - margin), rtol=1e-9, atol=1e-12)  # Eq. 9
-    np.testing.assert_allclose(
-        gradients[:, -1], ordered[:, :-1].sum(axis=1) + second - modules * margin, rtol=1e-9, atol=1e-12
-    )  # Eq. 10
+    np.testing.assert_allclose(gradients[:, -1], ordered[:, :-1].sum(axis=1) + second - modules * margin, rtol=1e-9, atol=1e-12)  # Eq. 10
 
 
 def test_one_pair_has_the_gradients_of_equations_6_and_7():
