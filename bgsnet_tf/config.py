@@ -107,7 +107,9 @@ class MetaConfig:
     way: int = _option(10, "Classes in a task's training set, and as many others in its validation set (paper: 10).", _at_least(1))
     shot: int = _option(5, "Training images a class (paper: 5).", _at_least(1))
     query: int = _option(3, "Validation images a class (paper: 3).", _at_least(1))
-    inner_lr: float = _option(0.5, "Alpha of Eq. 2 (assumption).", _POSITIVE)
+    inner_lr: float = _option(
+        1e-3, "Alpha of Eq. 2 (assumption: meta-gzsl's; its useful size shrinks with the square of e_g's norm).", _POSITIVE
+    )
     meta_lr: float = _option(1e-4, "Beta of Eq. 3 (assumption).", _POSITIVE)
     meta_optimizer: str = _option("Adam", "Optimizer of the outer update (assumption; Eq. 3 writes plain SGD).")
     first_order: bool = _option(False, "Leave out the second-order term of Eq. 3.")

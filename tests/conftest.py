@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from bgsnet_tf.config import Config, RunConfig
 
-SHARED_DATA = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
 
 TINY_FLAGS = {
     "dataset": "csv",

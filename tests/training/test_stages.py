@@ -227,7 +227,7 @@ def test_calibration_takes_delta_from_the_validation_split_only(tiny_config):
     "change, stage, message",
     [
         ({"finetune_lr": 0.5}, "finetune", "--finetune_lr=0.001, not 0.5"),
-        ({"inner_lr": 0.9}, "meta", "--inner_lr=0.5, not 0.9"),
+        ({"inner_lr": 0.9}, "meta", "--inner_lr=0.001, not 0.9"),
         ({"submodules": 3}, "bsnet", "--submodules=2, not 3"),
     ],
 )

@@ -1,0 +1,78 @@
+"""The two programs as a user starts them: one clear line for every mistake, no traceback, exit status not 0."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+def run(program, *arguments):
+    return subprocess.run([sys.executable, str(ROOT / program), *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def flags_of(config, **changed):
+    return [f"--{name}={value}" for name, value in config.replace(**changed).values().items()]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--flagfile=configs/nowhere.flags"], "configs/nowhere.flags"),
+        (["--dataset=imagenet", "--run_dir=x"], "--dataset=imagenet"),
+        (["--eta=-1", "--run_dir=x"], "--eta"),
+        (["--learning_rate=1"], "learning_rate"),
+        ([], "--run_dir is missing"),
+        (["demo", "--run_dir=x"], "'demo' is not a flag"),
+        (["--dataset=csv", "--data_dir=nowhere", "--run_dir=RUN"], "nowhere"),
+        (["--dataset=cub", "--data_dir=.", "--run_dir=RUN"], "att_splits.mat"),
+        (["--run_dir=RUN", "--backbone=ResNet99", "--flagfile=configs/demo.flags", "--backbone=ResNet99"], "ResNet99"),
+        (["--flagfile=configs/demo.flags", "--run_dir=RUN", "--finetune_optimizer=Sgdd"], "Sgdd"),
+    ],
+)
+def test_a_mistake_gives_one_line(arguments, message, tmp_path):
+    result = run("train.py", *[argument.replace("RUN", str(tmp_path / "run")) for argument in arguments])
+    assert result.returncode != 0
+    assert message in result.stderr and "Traceback" not in result.stderr
+    told = [line for line in result.stderr.splitlines() if message in line]
+    assert len(told) == 1
+
+
+def test_evaluate_without_a_run(tmp_path):
+    result = run("evaluate.py", f"--run_dir={tmp_path}")
+    assert result.returncode == 1 and "holds no run" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_help_is_quick_and_lists_the_flags():
+    start = time.monotonic()
+    result = run("train.py", "--help")
+    assert time.monotonic() - start < 3  # issue of start-up: no TensorFlow is loaded
+    assert "--submodules" in result.stdout and "paper: 10" in result.stdout
+
+
+def test_train_and_evaluate_as_a_user_does(tiny_config):
+    assert run("train.py", *flags_of(tiny_config, finetune_epochs=1, meta_epochs=1, bsnet=False)).returncode == 0
+    result = run("evaluate.py", f"--run_dir={tiny_config.run.run_dir}", "--delta=0.5")
+    assert result.returncode == 0, result.stderr
+    assert "fused" in result.stdout and "0.50" in result.stdout
+    assert os.path.exists(os.path.join(tiny_config.run.run_dir, "results.json"))
+
+
+@pytest.mark.parametrize(
+    "file, before, after, message",
+    [
+        ("images.csv", ",green,", ",grün,", "grün"),
+        ("attributes.csv", "red,1,0,0,0.5", "red,nan,0,0,0.5", "nan"),
+        ("images.csv", "yellow_0.jpg,yellow,test_unseen", "yellow_0.jpg,yellow,trainval", "yellow"),
+        ("images.csv", "images/red_1.jpg", "images/red_11.jpg", "red_11.jpg"),
+    ],
+)
+def test_bad_tables_are_named_and_nothing_is_written(tiny_config, tiny_dir, file, before, after, message):
+    (tiny_dir / file).write_text((tiny_dir / file).read_text().replace(before, after, 1))
+    result = run("train.py", *flags_of(tiny_config))
+    assert result.returncode == 1
+    assert message in result.stderr and "Traceback" not in result.stderr
+    assert not os.path.exists(tiny_config.run.run_dir)
