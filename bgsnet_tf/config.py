@@ -40,6 +40,11 @@ class DataConfig:
     )
     data_dir: str = _option("", "Folder of the images; nothing outside it is read but --split_dir.")
     split_dir: str = _option("", "Folder of att_splits.mat and res101.mat (xlsa17). Empty: looked for below --data_dir.")
+    input: str = _option(
+        "images",
+        "What the network sees: images, or the features of res101.mat (xlsa17; needs --nobsnet, trains in minutes).",
+        choices=("images", "features"),
+    )
     split_index: int = _option(1, "Which trainclassesN/valclassesN.txt of xlsa17 make the validation split.", _between(1, 3))
     images_csv: str = _option("images.csv", "csv: table of images (path, class, split, optional box), relative to --data_dir.")
     attributes_csv: str = _option("attributes.csv", "csv: table of classes (class, then one column an attribute), relative to --data_dir.")
@@ -196,6 +201,10 @@ class Config:
             raise UserError("--nognet and --nobsnet leave nothing to predict with; drop one of them")
         if self.data.dataset not in DEMO_DATASETS and not self.data.data_dir:
             raise UserError(f"--data_dir is missing: --dataset={self.data.dataset} needs the folder of its images")
+        if self.data.input == "features" and self.data.dataset not in XLSA17_DATASETS:
+            raise UserError(f"--input=features reads res101.mat of {', '.join(XLSA17_DATASETS)}, not of --dataset={self.data.dataset}")
+        if self.data.input == "features" and self.bsnet.bsnet:
+            raise UserError("--input=features leaves BSNet no tails to train; add --nobsnet")
         if self.data.resize < self.data.image_size:
             raise UserError(f"--resize={self.data.resize} is smaller than --image_size={self.data.image_size}; give at least as much")
         if self.finetune.finetune_head_epochs + self.finetune.finetune_epochs == 0:

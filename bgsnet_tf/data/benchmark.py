@@ -19,7 +19,7 @@ VALIDATION_SEEN_SHARE = 0.2  # Assumption: close to the share of test_seen in th
 class Benchmark:
     """Rows with labels, classes with attributes, and who is trained and tested on what.
 
-    Exactly one of `paths` and `pixels` says where a row's image comes from.
+    Exactly one of `paths`, `pixels` and `features` says what the network sees of a row.
 
     Attributes:
       name: short name of the data set, e.g. "cub".
@@ -34,6 +34,7 @@ class Benchmark:
       paths: (R,) absolute file names.
       boxes: (R, 4) float32 xmin, ymin, xmax, ymax in pixels; a row of NaN means the whole image.
       pixels: (R, H, W, 3) uint8 images in memory.
+      features: (R, K) float32 features that somebody computed, in place of images.
 
     Raises:
       UserError: where the parts contradict each other.
@@ -51,10 +52,11 @@ class Benchmark:
     paths: Optional[np.ndarray] = None
     boxes: Optional[np.ndarray] = None
     pixels: Optional[np.ndarray] = None
+    features: Optional[np.ndarray] = None
 
     def __post_init__(self):
-        if (self.paths is None) == (self.pixels is None):
-            raise ValueError("a benchmark has either paths or pixels")
+        if sum(source is not None for source in (self.paths, self.pixels, self.features)) != 1:
+            raise ValueError("a benchmark has either paths, pixels or features")
         self._check_attributes()
         self._check_splits()
 
@@ -99,12 +101,13 @@ class Benchmark:
             paths=None if self.paths is None else self.paths[rows],
             boxes=None if self.boxes is None else self.boxes[rows],
             pixels=None if self.pixels is None else self.pixels[rows],
+            features=None if self.features is None else self.features[rows],
         )
 
     def fingerprint(self):
         """Hex digest of everything that training reads, but for the bytes of image files."""
         digest = hashlib.sha256(repr((self.name, self.class_names)).encode())
-        for array in (self.phi, self.labels, self.train, self.test_seen, self.test_unseen, self.boxes, self.pixels):
+        for array in (self.phi, self.labels, self.train, self.test_seen, self.test_unseen, self.boxes, self.pixels, self.features):
             if array is not None:
                 digest.update(np.ascontiguousarray(array))
         if self.paths is not None:  # below their common folder, so that the data set may move
@@ -114,7 +117,7 @@ class Benchmark:
 
     def row_name(self, row):
         """Name of a row for messages and hashes: its file, or its number where it has none."""
-        return f"image {row}" if self.paths is None else str(self.paths[row])
+        return f"row {row}" if self.paths is None else str(self.paths[row])
 
     def _held_out(self, rows):
         order = np.array([self._row_hash(row) for row in rows])

@@ -118,6 +118,9 @@ def find_undecodable(benchmark, rows):
 
 
 def _loader(benchmark, views):
+    if benchmark.features is not None:
+        features = tf.constant(benchmark.features)
+        return lambda item: tf.gather(features, item[0])
     load = row_images(benchmark)
     return lambda item: views(load(item[0]), item[0], item[1])
 

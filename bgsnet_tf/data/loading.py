@@ -18,7 +18,7 @@ def load_benchmark(data, report=raise_problem):
     if data.dataset in DEMO_DATASETS:
         benchmark = synthetic.render_benchmark("fine" if data.dataset == "demo_fine" else "many")
     elif data.dataset in XLSA17_DATASETS:
-        benchmark = xlsa17.load(data.dataset, data.data_dir, data.split_dir, data.split_index, report)
+        benchmark = xlsa17.load(data.dataset, data.data_dir, data.split_dir, data.split_index, data.input == "features", report)
     else:
         benchmark = tables.load(data.data_dir, data.images_csv, data.attributes_csv, data.use_boxes, report)
     return benchmark.validation() if data.split == "validation" else benchmark

@@ -23,14 +23,15 @@ AGAIN = "download the files again"
 MIN_BOX_SIDE = 10  # Pixels: the field takes the whole image where an aPY box is smaller.
 
 
-def load(name, data_dir, split_dir=None, split_index=1, report=raise_problem):
-    """Reads a benchmark's split folder and finds its images.
+def load(name, data_dir, split_dir=None, split_index=1, use_features=False, report=raise_problem):
+    """Reads a benchmark's split folder and finds its images, or takes the features in their place.
 
     Args:
       name: one of `NAMES`.
       data_dir: folder of the images, in any layout that `paths.find_images` knows.
       split_dir: the split folder; by default the first of data_dir and data_dir/xlsa17/data/<NAME> with an att_splits.mat.
       split_index: 1, 2 or 3: which of the published validation splits.
+      use_features: take the `features` of res101.mat, of any width, and look for no image.
       report: called with one line for each problem; where it returns, the bad rows are left out of the splits,
         and "" is the path of an image that was not found.
 
@@ -52,7 +53,9 @@ def load(name, data_dir, split_dir=None, split_index=1, report=raise_problem):
     classes_of = {key: {class_names[c] for c in labels[rows[key]]} for key in SPLIT_KEYS}
     for problem in itertools.chain(_folder_problems(image_files, labels, class_names), _list_problems(lists, classes_of, class_names)):
         report(f"{split_dir}: {problem}; take all files of the folder from one download")
-    boxes = _boxes(image_files, [class_names[c] for c in labels], split_dir, data_dir, report) if name == "apy" else None
+    features = _features(images_file, len(labels)) if use_features else None
+    by_object = name == "apy" and not use_features
+    boxes = _boxes(image_files, [class_names[c] for c in labels], split_dir, data_dir, report) if by_object else None
     validation = [c for c, class_name in enumerate(class_names) if class_name in lists[f"valclasses{split_index}"]]
     return Benchmark(
         name=name,
@@ -64,8 +67,9 @@ def load(name, data_dir, split_dir=None, split_index=1, report=raise_problem):
         test_seen=rows["test_seen_loc"],
         test_unseen=rows["test_unseen_loc"],
         validation_classes=np.array(validation, dtype=np.int32),
-        paths=find_images(image_files, data_dir, report),
+        paths=None if use_features else find_images(image_files, data_dir, report),
         boxes=boxes,
+        features=features,
     )
 
 
@@ -138,6 +142,18 @@ def _attributes(att, class_names, file, report):
         c, a = bad[0]
         report(f"{what}: attribute {a + 1} of class {class_names[c]!r} is {att[a, c]} ({len(bad)} such values); {AGAIN}")
     return np.where(np.isfinite(attributes), attributes, 0)
+
+
+def _features(file, row_count):
+    """(R, K) float32 of the (K, R) matrix `features`, of any width K."""
+    what = f"{file}: features"
+    features = numbers(read_mat(file, ("features",))["features"], what)
+    if features.ndim != 2 or features.shape[1] != row_count:
+        raise UserError(f"{what} is {' x '.join(map(str, features.shape))}; it needs a column for each of {row_count} image_files; {AGAIN}")
+    bad = np.argwhere(~np.isfinite(features))
+    if len(bad):
+        raise UserError(f"{what}: feature {bad[0][0] + 1} of row {bad[0][1] + 1} is not finite ({len(bad)} such values); {AGAIN}")
+    return np.ascontiguousarray(features.T, dtype=np.float32)
 
 
 def _labels(labels, image_count, class_count, file):

@@ -15,7 +15,7 @@ import pandas as pd
 
 from bgsnet_tf.evaluation import metrics
 
-BRANCHES = ("fused", "general", "special")
+BRANCHES = ("fused", "general", "special", "eszsl")
 COLUMNS = ("T", "U", "S", "H", "AUSUC")
 
 # BGSNet's row of the paper's Table 1, as printed; it has no AUSUC.
@@ -97,10 +97,11 @@ def write_results(directory, results, per_class):
         "per_class.csv": per_class.to_csv(index=False, lineterminator="\n"),
     }
     for name, text in texts.items():
-        _write_atomically(directory / name, text)
+        write_atomically(directory / name, text)
 
 
-def _write_atomically(path, text):
+def write_atomically(path, text):
+    """Writes a text file under a temporary name and renames it, so that it appears whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(text, encoding="utf-8")

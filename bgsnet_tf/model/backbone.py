@@ -78,6 +78,13 @@ def build(name, weights, image_size, preprocessing="auto", split_layer=""):
     return split(backbone, _preprocessor(own if preprocessing == "auto" else preprocessing), split_layer)
 
 
+def identity(width):
+    """The (Trunk, Tail) that hand features (B, K = `width`) on as they are, where there are no images."""
+    inputs = tf.keras.Input([width])
+    graphs = [tf.keras.Model(inputs, layers.Activation("linear")(inputs)) for _ in range(2)]
+    return Trunk(graphs[0], tf.identity, 1, name="trunk"), Tail(graphs[1], name="tail")
+
+
 def split(backbone, preprocess, split_layer=""):
     """Cuts a functional model (images in, pooled features (B, K) out) into (Trunk, Tail)."""
     cut = _find_layer(backbone, split_layer) if split_layer else _default_cut(backbone)

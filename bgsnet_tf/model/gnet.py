@@ -28,8 +28,9 @@ class SupervisedGNet(GroupedModel):
 
     def parameter_groups(self):
         groups = {"heads": self.predictor.trainable_weights}
-        if self.train_backbone:
-            groups["backbone"] = self.trunk.trainable_weights + self.tail.trainable_weights
+        backbone = self.trunk.trainable_weights + self.tail.trainable_weights
+        if self.train_backbone and backbone:
+            groups["backbone"] = backbone
         return groups
 
     def call(self, images, training=False):

@@ -12,7 +12,7 @@ from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.evaluation import calibration, metrics, report
 from bgsnet_tf.serving import export
-from bgsnet_tf.training import stages
+from bgsnet_tf.training import reference, stages
 from bgsnet_tf.training.run import Run
 
 DELTA_FLAGS = {"fused": "delta", "general": "delta_general", "special": "delta_special"}
@@ -29,8 +29,9 @@ def train(config):
     run = _open(config, training=True)
     with _naming_bad_images(run):
         bgsnet = stages.build_bgsnet(run)
-    path = export.export(bgsnet, run.benchmark, run.views, config.evaluation.delta, os.path.join(run.directory, "export"))
-    print(f"exported to {path}")
+    if run.benchmark.features is None:  # a server gets images
+        path = export.export(bgsnet, run.benchmark, run.views, config.evaluation.delta, os.path.join(run.directory, "export"))
+        print(f"exported to {path}")
 
 
 def evaluate(config):
@@ -62,6 +63,8 @@ def evaluate(config):
             for name, (seen_scores, unseen_scores) in scores.items()
         }
         source = "the best H on this validation split"
+    if benchmark.features is not None:
+        scores["eszsl"], deltas["eszsl"] = reference.score_eszsl(run)
     results = {
         "dataset": benchmark.name,
         "split": config.data.split,
@@ -77,7 +80,7 @@ def evaluate(config):
     report.write_results(run.directory, results, report.per_class_table(benchmark.class_names, scores, *truth, deltas))
     print(report.format_table(results))
     if config.data.split == "validation":
-        print("for the final split: " + " ".join(f"--{DELTA_FLAGS[name]}={delta:.3f}" for name, delta in deltas.items()))
+        print("for the final split: " + " ".join(f"--{DELTA_FLAGS[name]}={delta:.3f}" for name, delta in deltas.items() if name in DELTA_FLAGS))
     return results
 
 
@@ -85,7 +88,7 @@ def _calibrated(config):
     validation = config.replace(split="validation", calibrate=False, run_dir=os.path.join(config.run.run_dir, "validation"))
     train(validation)
     deltas = evaluate(validation)["deltas"]
-    return config.replace(calibrate=False, **{DELTA_FLAGS[name]: round(delta, 3) for name, delta in deltas.items()})
+    return config.replace(calibrate=False, **{DELTA_FLAGS[name]: round(delta, 3) for name, delta in deltas.items() if name in DELTA_FLAGS})
 
 
 def _open(config, training):

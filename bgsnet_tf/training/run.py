@@ -50,6 +50,13 @@ class Run:
         return Views(data.image_size, data.resize, data.augment, self.config.run.seed)
 
     @property
+    def input_shape(self):
+        """Shape of what the network sees of one row."""
+        if self.benchmark.features is not None:
+            return self.benchmark.features.shape[1:]
+        return (self.views.size, self.views.size, 3)
+
+    @property
     def test_rows(self):
         """Rows of test_seen, then of test_unseen."""
         return np.concatenate([self.benchmark.test_seen, self.benchmark.test_unseen])

@@ -17,6 +17,7 @@ from bgsnet_tf.training import callbacks
 from bgsnet_tf.training.checkpoints import StageFolder
 from bgsnet_tf.training.fitting import Fit, FitPhase, fit_stage
 
+STAGES = ("finetune", "meta", "bsnet")
 BRANCH_SWITCHES = ("gnet", "meta", "bsnet")  # whether a stage is used, which does not change what it learns
 SUMMARY_IMAGES = 256  # behind TensorBoard's histograms
 
@@ -37,11 +38,11 @@ def build_bgsnet(run):
 
 def check_folders(run):
     """Raises a `UserError` where a stage's folder holds the work of other settings. Changes nothing."""
-    for name in ("finetune", "meta", "bsnet"):
-        StageFolder(run.directory, name, _stage_settings(run, name))
+    for name in STAGES:
+        StageFolder(run.directory, name, stage_settings(run, name))
 
 
-def _stage_settings(run, name):
+def stage_settings(run, name):
     """All that a stage's result depends on, but for the fine-tuned weights that the later ones start from."""
     config = run.config
     shared = {"dataset": run.benchmark.name, "benchmark": run.benchmark.fingerprint()}
@@ -59,17 +60,11 @@ def _stage_settings(run, name):
 
 def finetune(run):
     """Stage 1: backbone and f_g, supervised (§2.2). Returns `SupervisedGNet` and the digest of its weights."""
-    settings, backbone_flags = run.config.finetune, run.config.backbone
-    stage = run.stage("finetune", _stage_settings(run, "finetune"))
-    trunk, tail = backbone.build(
-        backbone_flags.backbone,
-        "none" if stage.finished else backbone_flags.backbone_weights,
-        run.config.data.image_size,
-        backbone_flags.preprocessing,
-        backbone_flags.split_layer,
-    )
+    settings = run.config.finetune
+    stage = run.stage("finetune", stage_settings(run, "finetune"))
+    trunk, tail = _build_backbone(run, "none" if stage.finished else run.config.backbone.backbone_weights)
     gnet = SupervisedGNet(trunk, tail, Predictor(run.class_attributes.shape[1], settings.g_hidden, name="f_g"), run.class_attributes)
-    gnet(tf.zeros([1, run.views.size, run.views.size, 3]))
+    gnet(tf.zeros([1, *run.input_shape]))
 
     def plan(epoch):
         return batches.epoch_batches(len(run.labels), run.views.count, settings.finetune_batch_size, run.config.run.seed, epoch)
@@ -91,6 +86,13 @@ def finetune(run):
     fit_stage(run, stage, fit, phases)
     trunk.trainable = tail.trainable = False  # frozen from here on
     return gnet, stage.digest
+
+
+def _build_backbone(run, weights):
+    if run.benchmark.features is not None:
+        return backbone.identity(run.benchmark.features.shape[1])
+    flags = run.config.backbone
+    return backbone.build(flags.backbone, weights, run.config.data.image_size, flags.preprocessing, flags.split_layer)
 
 
 def feature_cache(run, gnet, finetuned, test_rows=False):
@@ -120,7 +122,7 @@ def feature_cache(run, gnet, finetuned, test_rows=False):
 def meta(run, gnet, finetuned, cache):
     """Stage 2: f_g again, in episodes (Eqs. 2-3), on cached e_g. Changes `gnet.predictor`."""
     settings = run.config.meta
-    stage = run.stage("meta", {**_stage_settings(run, "meta"), "finetuned": finetuned})
+    stage = run.stage("meta", {**stage_settings(run, "meta"), "finetuned": finetuned})
     way = episodes.feasible_way(len(run.benchmark.seen_classes), settings.way)
     if way < settings.way:
         print(f"meta: {len(run.benchmark.seen_classes)} seen classes allow tasks of {way} classes, not --way={settings.way}")
@@ -149,7 +151,7 @@ def meta(run, gnet, finetuned, cache):
 def train_bsnet(run, gnet, finetuned, cache):
     """Stage 3: BSNet on cached trunk features, in the phases of its training style (§2.4). Returns it in its last phase."""
     settings = run.config.bsnet
-    stage = run.stage("bsnet", {**_stage_settings(run, "bsnet"), "finetuned": finetuned})
+    stage = run.stage("bsnet", {**stage_settings(run, "bsnet"), "finetuned": finetuned})
     eta = settings.eta if settings.diversity_loss else 0.0
     style = phases(
         settings.training_style, settings.eph_max, settings.balance_epochs, settings.instance_balance, eta, settings.dataset_balance
