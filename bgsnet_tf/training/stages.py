@@ -124,7 +124,7 @@ def meta(run, gnet, finetuned, cache):
     settings = run.config.meta
     stage = run.stage("meta", {**stage_settings(run, "meta"), "finetuned": finetuned})
     way = episodes.feasible_way(len(run.benchmark.seen_classes), settings.way)
-    if way < settings.way:
+    if way < settings.way and not stage.finished:
         print(f"meta: {len(run.benchmark.seen_classes)} seen classes allow tasks of {way} classes, not --way={settings.way}")
     embeddings = np.zeros([1, 1], np.float32) if stage.finished else np.array(cache().general)
     model = MetaGNet(
