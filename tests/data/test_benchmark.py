@@ -1,0 +1,109 @@
+"""The invariants of a benchmark, and the validation split inside its training rows."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from bgsnet_tf.data.benchmark import Benchmark
+from bgsnet_tf.errors import UserError
+
+SEEN, UNSEEN, ROWS = 6, 2, 10
+
+
+def make(**changed):
+    labels = np.repeat(np.arange(SEEN + UNSEEN), ROWS).astype(np.int32)
+    position = np.tile(np.arange(ROWS), SEEN + UNSEEN)
+    values = {
+        "name": "toy",
+        "class_names": tuple(f"class {c}" for c in range(SEEN + UNSEEN)),
+        "attribute_names": ("a", "b", "c"),
+        "attributes": np.random.default_rng(0).uniform(1, 2, (SEEN + UNSEEN, 3)).astype(np.float32),
+        "labels": labels,
+        "train": np.flatnonzero((labels < SEEN) & (position >= 2)),
+        "test_seen": np.flatnonzero((labels < SEEN) & (position < 2)),
+        "test_unseen": np.flatnonzero(labels >= SEEN),
+        "validation_classes": np.array([1, 4]),
+        "paths": np.array([f"/data/{label}/{row}.jpg" for row, label in enumerate(labels)]),
+    }
+    return Benchmark(**{**values, **changed})
+
+
+def test_seen_and_unseen_classes():
+    benchmark = make()
+    np.testing.assert_array_equal(benchmark.seen_classes, range(SEEN))
+    np.testing.assert_array_equal(benchmark.unseen_classes, [6, 7])
+
+
+def test_phi_has_rows_of_length_one():
+    np.testing.assert_allclose(np.linalg.norm(make().phi, axis=1), 1, rtol=1e-6)
+
+
+def test_validation_is_made_of_training_rows_only():
+    benchmark, validation = make(), make().validation()
+    assert set(validation.paths) == set(benchmark.paths[benchmark.train])
+    rows = np.concatenate([validation.train, validation.test_seen, validation.test_unseen])
+    np.testing.assert_array_equal(np.sort(rows), range(len(benchmark.train)))
+    for row, path in enumerate(validation.paths):
+        original = list(benchmark.paths).index(path)
+        assert validation.class_names[validation.labels[row]] == benchmark.class_names[benchmark.labels[original]]
+        np.testing.assert_array_equal(validation.attributes[validation.labels[row]], benchmark.attributes[benchmark.labels[original]])
+
+
+def test_validation_classes_are_the_unseen_ones():
+    validation = make().validation()
+    assert [validation.class_names[c] for c in validation.unseen_classes] == ["class 1", "class 4"]
+    assert len(validation.class_names) == SEEN
+    counts = np.bincount(validation.labels[validation.test_seen], minlength=SEEN)
+    np.testing.assert_array_equal(counts, [1, 0, 1, 1, 0, 1])  # a fifth of eight, rounded down
+
+
+def test_held_out_rows_do_not_depend_on_order_or_place():
+    one, moved = make(), make(paths=np.array([p.replace("/data", "/elsewhere") for p in make().paths]))
+    order = np.random.default_rng(0).permutation(one.train)
+    held = [
+        {tuple(path.split("/")[-2:]) for path in b.validation().paths[b.validation().test_seen]}
+        for b in (one, moved, dataclasses.replace(one, train=order))
+    ]
+    assert held[0] == held[1] == held[2]
+
+
+def test_fingerprint_follows_contents_not_place():
+    one = make()
+    moved = make(paths=np.array([p.replace("/data", "/elsewhere") for p in one.paths]))
+    assert moved.fingerprint() == one.fingerprint()
+    changes = [
+        {"labels": np.roll(one.labels, 0) + np.where(np.arange(len(one.labels)) == 75, -1, 0).astype(np.int32)},
+        {"attributes": one.attributes[::-1]},
+        {"train": one.train[1:]},
+        {"name": "other"},
+        {"paths": np.array([*one.paths[:-1], "/data/7/x.jpg"])},
+    ]
+    assert all(make(**change).fingerprint() != one.fingerprint() for change in changes)
+
+
+def nan_attributes():
+    attributes = make().attributes.copy()
+    attributes[3, 1] = np.nan
+    return attributes
+
+
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        ({"attributes": nan_attributes()}, "attribute 'b' of class 'class 3' is nan"),
+        ({"attributes": np.zeros((SEEN + UNSEEN, 3), np.float32)}, "all attributes of class 'class 0' are 0"),
+        ({"train": np.array([], int)}, "no training rows"),
+        ({"test_seen": make().train[:1]}, "is in the training split and in test_seen"),
+        ({"test_unseen": np.array([0])}, "class 'class 0' is both seen .* and unseen"),
+        ({"test_seen": np.array([70])}, "class 'class 7' has test_seen rows but no training row"),
+    ],
+)
+def test_contradictions_are_named(changed, message):
+    with pytest.raises(UserError, match=message):
+        make(**changed)
+
+
+def test_images_come_from_one_place():
+    with pytest.raises(ValueError, match="either"):
+        make(pixels=np.zeros((80, 2, 2, 3), np.uint8))
