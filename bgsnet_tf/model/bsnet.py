@@ -109,6 +109,31 @@ class BSNet(GroupedModel):
         """(N,) gates at inference."""
         return self.gate.gates(self.scale()) if self.dataset_balance else tf.ones([len(self.tails)])
 
+    def pruned(self, kept):
+        """A copy with the sub-modules `kept` (indices) alone: exactly this network with the gates of all others at 0.
+
+        A gate is a sigmoid and never quite 0, so this network's own attributes differ by what the others still let
+        through. The tails are shared with the copy.
+        """
+        small = BSNet(
+            [self.tails[i] for i in kept],
+            self.class_attributes,
+            self.phase,
+            self.balance.hidden,
+            self.predictor.widths[0] if len(self.predictor.widths) > 1 else 0,
+            self.dataset_balance,
+            self.annealing,
+            self.s_max,
+        )
+        graph = self.tails[0].graph
+        small((tf.zeros([1, *graph.input_shape[1:]]), tf.zeros([1, graph.output_shape[-1]])))
+        for weights, of_small in zip(self.balance.weights + self.gate.weights, small.balance.weights + small.gate.weights):
+            of_small.assign(tf.gather(weights, kept))
+        kernel, *others = self.predictor.weights
+        by_module = tf.reshape(kernel, [len(self.tails), -1, kernel.shape[1]])
+        small.predictor.set_weights([tf.reshape(tf.gather(by_module, kept), [-1, kernel.shape[1]]), *others])
+        return small
+
     def weights_and_attributes(self, features, general, training=False):
         """w^t (B, N, K), all ones without instance balance, and a_s (B, A)."""
         special = tf.stack([tail(features, training=training) for tail in self.tails], axis=1)

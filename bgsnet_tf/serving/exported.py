@@ -1,0 +1,43 @@
+"""Asks an export from Python, without a server.
+
+Letters: C classes.
+"""
+
+import os
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from bgsnet_tf.data.images import row_images
+from bgsnet_tf.errors import UserError
+
+
+def calibrated_scores(version, benchmark, rows, batch_size):
+    """Scores (rows, C) that `serving_default` of an export gives the images of a benchmark, its δ taken off seen classes.
+
+    Every image is sent as the bytes of a PNG file, which keeps rendered, cropped and JPEG pixels as they are.
+
+    Args:
+      version: folder of the SavedModel.
+      benchmark: of the rows; its classes must be the export's.
+      rows: indices of rows.
+      batch_size: images asked for at a time.
+
+    Raises:
+      UserError: where the folder holds no export, or one of other classes.
+    """
+    try:
+        model = tf.saved_model.load(version)
+        signature = model.signatures["serving_default"]
+        names = tf.io.read_file(model.class_names_asset.asset_path).numpy().decode().splitlines()
+    except (OSError, KeyError, AttributeError) as error:
+        raise UserError(f"--export_dir={version} holds no export of this project; name a version folder such as export/1") from error
+    if names != list(benchmark.class_names):
+        raise UserError(
+            f"--export_dir={os.path.normpath(version)} has other classes than {benchmark.name}; give the flags it was trained with"
+        )
+    image = row_images(benchmark)
+    files = tf.data.Dataset.from_tensor_slices(rows).map(lambda row: tf.io.encode_png(image(row)), tf.data.AUTOTUNE).batch(batch_size)
+    batches = tqdm(files, total=-(-len(rows) // batch_size), desc="export", unit=" batches", mininterval=1)
+    return np.concatenate([signature(image_bytes=batch)["scores"].numpy() for batch in batches])

@@ -1,0 +1,101 @@
+"""What TF Serving can be asked: BGSNet's signatures, preprocessing inside the graph.
+
+Letters: B images, C classes of the training data set, C' classes of a request, A attributes.
+"""
+
+import tensorflow as tf
+
+from bgsnet_tf.serving import inputs
+
+CLASSIFY_METHOD = "tensorflow/serving/classify"
+
+
+class ServedBGSNet(tf.Module):
+    """BGSNet with its preprocessing, its classes and its calibration.
+
+    Args:
+      bgsnet: the trained network.
+      benchmark: names and attributes of the classes, and which are seen.
+      views: how an image becomes the network's input.
+      delta: calibration constant of the seen classes' scores.
+      class_names_file: one class name a line; saved as an asset.
+    """
+
+    def __init__(self, bgsnet, benchmark, views, delta, class_names_file):
+        super().__init__()
+        self.views = views
+        self.class_names_asset = tf.saved_model.Asset(class_names_file)
+        self.class_names = tf.constant(benchmark.class_names)
+        self.class_embeddings = tf.constant(benchmark.phi)
+        is_seen = tf.scatter_nd(benchmark.seen_classes[:, None], tf.ones(len(benchmark.seen_classes)), [len(benchmark.class_names)])
+        self.offsets = delta * is_seen
+        pixels = tf.TensorSpec([None, views.size, views.size, 3], tf.float32)
+        self.network = tf.function(_for_any_batch(bgsnet.call), input_signature=[pixels])  # one graph that all signatures call
+        self.network_variables = self.network.get_concrete_function().variables  # saved; optimizers and metrics are not
+
+    def signatures(self):
+        """Signature name to its `tf.function`."""
+        image_bytes = tf.TensorSpec([None], tf.string, "image_bytes")
+        images = tf.TensorSpec([None, None, None, 3], tf.uint8, "images")
+        class_attributes = tf.TensorSpec([None, None, self.class_embeddings.shape[1]], tf.float32, "class_attributes")
+        examples = tf.TensorSpec([None], tf.string, "inputs")
+        return {
+            "serving_default": tf.function(self.serving_default, input_signature=[image_bytes]),
+            "images": tf.function(self.images, input_signature=[images]),
+            "zero_shot": tf.function(self.zero_shot, input_signature=[image_bytes, class_attributes]),
+            "attributes": tf.function(self.attributes, input_signature=[image_bytes]),
+            "classify": tf.function(self.classify, input_signature=[examples]),
+        }
+
+    def serving_default(self, image_bytes):
+        """JPEG or PNG files (B,) to calibrated `scores` (B, C), `class_index` (B,), `class_name` (B,), `attributes` (B, A)."""
+        return self._classified(inputs.decode_images(image_bytes, self.views))
+
+    def images(self, images):
+        """Pixels (B, H, W, 3) uint8 of any size to what `serving_default` gives."""
+        return self._classified(inputs.view_images(images, self.views))
+
+    def zero_shot(self, image_bytes, class_attributes):
+        """Files (B,), and the attributes (B, C', A) of the classes to choose from, to `scores` (B, C') and `class_index` (B,).
+
+        The classes come with the request and are all alike: none is seen, so δ plays no part.
+        """
+        embeddings = inputs.class_embeddings(class_attributes, image_bytes)
+        attributes = self.network(inputs.decode_images(image_bytes, self.views))["fused"]
+        scores = tf.einsum("ba,bca->bc", attributes, embeddings)
+        return {"scores": scores, "class_index": tf.argmax(scores, axis=1, output_type=tf.int32)}
+
+    def attributes(self, image_bytes):
+        """Files (B,) to `attributes` (B, A) ā, and of the branches in use `attributes_general` a_g, `attributes_special` a_s."""
+        branches = self.network(inputs.decode_images(image_bytes, self.views))
+        return {"attributes" if name == "fused" else f"attributes_{name}": output for name, output in branches.items()}
+
+    def classify(self, examples):
+        """Serialized tf.Examples (B,) with `image/encoded` to `classes` (B, C) names and `scores` (B, C), best first."""
+        parsed = tf.io.parse_example(examples, {"image/encoded": tf.io.FixedLenFeature([], tf.string)})
+        scores = self.serving_default(parsed["image/encoded"])["scores"]
+        scores, order = tf.math.top_k(scores, k=self.class_names.shape[0])
+        return {"classes": tf.gather(self.class_names, order), "scores": scores}
+
+    def _classified(self, images):
+        attributes = self.network(images)["fused"]
+        scores = tf.matmul(attributes, self.class_embeddings, transpose_b=True) - self.offsets
+        class_index = tf.argmax(scores, axis=1, output_type=tf.int32)
+        return {
+            "scores": scores,
+            "class_index": class_index,
+            "class_name": tf.gather(self.class_names, class_index),
+            "attributes": attributes,
+        }
+
+
+def _for_any_batch(call):
+    """`call` on images (B, H, W, 3), also where B = 0: TensorFlow's convolution fused with a batch norm fails there."""
+
+    def on_any_batch(images):
+        count = tf.shape(images)[0]
+        some = tf.cond(count > 0, lambda: images, lambda: tf.zeros([1, *images.shape[1:]]))
+        outputs = call(tf.ensure_shape(some, images.shape))
+        return {name: output[:count] for name, output in outputs.items()}
+
+    return on_any_batch

@@ -1,0 +1,101 @@
+"""A pruned network against the whole one with closed gates, its costs, and the export command."""
+
+import os
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bgsnet_tf.model.bgsnet import BGSNet
+from bgsnet_tf.serving import cost
+from bgsnet_tf.training import commands
+from tests.serving.conftest import untrained_bgsnet
+from tests.serving.test_client import ROOT
+
+IMAGES = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def bgsnet(exported):
+    return untrained_bgsnet(exported.benchmark, 32)
+
+
+def pruned(bgsnet, kept):
+    return BGSNet(bgsnet.trunk, bgsnet.general_tail, bgsnet.general_predictor, bgsnet.bsnet.pruned(kept))
+
+
+@pytest.mark.parametrize("kept", [[0], [0, 2], [1, 2], [0, 1, 2]])
+def test_a_pruned_network_equals_the_whole_with_gates_at_0(bgsnet, kept):
+    small = pruned(bgsnet, kept)(IMAGES)
+    gate = bgsnet.bsnet.gate.w
+    before = gate.numpy()
+    gate.assign(np.where(np.isin(np.arange(3), kept), before, -1e9))
+    whole = bgsnet(IMAGES)
+    gate.assign(before)
+    for name in whole:
+        np.testing.assert_allclose(small[name], whole[name], rtol=1e-5, atol=1e-6)
+    assert len(kept) == 3 or np.abs(small["fused"] - bgsnet(IMAGES)["fused"]).max() > 1e-3
+
+
+def test_the_gates_decide_what_is_kept(bgsnet):
+    # the gates are sigmoid(5 * (.3, -.4, .1)): .82, .12, .62
+    assert commands._pruned(bgsnet, 0.5, 0).bsnet.gates().numpy() == pytest.approx([0.818, 0.622], abs=1e-3)
+    assert commands._pruned(bgsnet, 0.0, 1).bsnet.gates().numpy() == pytest.approx([0.818], abs=1e-3)
+    assert commands._pruned(bgsnet, 0.7, 2).bsnet.gates().numpy() == pytest.approx([0.818], abs=1e-3)
+
+
+def test_pruning_that_leaves_nothing_or_has_no_gates_is_refused(bgsnet):
+    with pytest.raises(commands.UserError, match="closes all 3 gates; the widest is 0.818"):
+        commands._pruned(bgsnet, 0.9, 0)
+    with pytest.raises(commands.UserError, match="no gates"):
+        commands._pruned(BGSNet(bgsnet.trunk, bgsnet.general_tail, bgsnet.general_predictor), 0.5, 0)
+
+
+def test_a_run_on_features_is_not_exported(monkeypatch, tiny_config):
+    run = types.SimpleNamespace(benchmark=types.SimpleNamespace(features=np.zeros((1, 1))))
+    monkeypatch.setattr(commands, "_open", lambda config, training: run)
+    with pytest.raises(commands.UserError, match="nothing to serve"):
+        commands.export(tiny_config)
+
+
+def test_multiply_adds_of_known_layers():
+    model = tf.keras.Sequential(
+        [
+            tf.keras.layers.Conv2D(5, 3, strides=2, padding="same"),  # 4·4·5 outputs of 3·3·3
+            tf.keras.layers.DepthwiseConv2D(3, padding="same"),  # 4·4·5 outputs of 3·3
+            tf.keras.layers.Flatten(),
+            tf.keras.layers.Dense(7),  # 7 outputs of 80
+        ]
+    )
+    model.build((None, 8, 8, 3))
+    costs = cost.measure(model.call, 8, 2)
+    assert costs["million multiply-adds"] * 1e6 == pytest.approx(80 * 27 + 80 * 9 + 7 * 80)
+    assert costs["MB"] * 1e6 == 4 * model.count_params()
+    assert costs["images/s"] > 0
+
+
+def test_a_pruned_network_costs_less(bgsnet, monkeypatch):
+    monkeypatch.setattr(cost, "MEASURED_SECONDS", 0.01)
+    whole, small = (cost.measure(network.call, 32, 4) for network in (bgsnet, pruned(bgsnet, [0])))
+    assert small["MB"] < 0.75 * whole["MB"] and small["million multiply-adds"] < 0.75 * whole["million multiply-adds"]
+    lines = cost.format_table({"whole": whole, "pruned": small}).splitlines()
+    assert len(lines) == 3 and "MB" in lines[0] and f"{small['MB']:.1f}" in lines[2]
+
+
+def test_the_command_exports_a_finished_run_again(tiny_config):
+    config = tiny_config.replace(finetune_epochs=0, meta=False, training_style="parallel", eph_max=1)
+    commands.train(config)
+    program = [sys.executable, "-m", "bgsnet_tf.serving.export", f"--run_dir={config.run.run_dir}", "--prune_to=1"]
+    result = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    directory = os.path.join(config.run.run_dir, "export")
+    assert f"exported to {directory}/2" in result.stdout and "images/s" in result.stdout
+    sizes = [os.path.getsize(f"{directory}/{version}/variables/variables.data-00000-of-00001") for version in (1, 2)]
+    assert sizes[1] < 0.8 * sizes[0]
+    whole = commands.evaluate(config, html=False)["fused"]
+    assert commands.evaluate_export(config, f"{directory}/1") == pytest.approx(whole, abs=1e-3)
+    refused = subprocess.run([*program[:3], f"--run_dir={directory}"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 1 and "holds no run" in refused.stderr

@@ -1,0 +1,141 @@
+"""Every signature of the reloaded SavedModel against the network in memory."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
+
+
+@pytest.fixture(scope="module")
+def signatures(exported):
+    return tf.saved_model.load(os.path.join(exported.directory, "1")).signatures
+
+
+def numpy(outputs):
+    return {name: output.numpy() for name, output in outputs.items()}
+
+
+def test_the_images_of_these_tests_differ(exported):
+    assert np.min(np.ptp(exported.expected()["fused"], axis=0)) > 100 * TOLERANCE["atol"]
+
+
+def assert_classified(outputs, exported, image_bytes=None):
+    scores = exported.expected_scores(image_bytes)
+    assert set(outputs) == {"scores", "class_index", "class_name", "attributes"}
+    np.testing.assert_allclose(outputs["scores"], scores, **TOLERANCE)
+    np.testing.assert_allclose(outputs["attributes"], exported.expected(image_bytes)["fused"], **TOLERANCE)
+    np.testing.assert_array_equal(outputs["class_index"], scores.argmax(axis=1))
+    assert [name.decode() for name in outputs["class_name"]] == [exported.benchmark.class_names[c] for c in scores.argmax(axis=1)]
+
+
+def test_serving_default(exported, signatures):
+    assert_classified(numpy(signatures["serving_default"](image_bytes=tf.constant(exported.image_bytes))), exported)
+
+
+def test_delta_lowers_seen_classes_alone(exported, signatures):
+    outputs = numpy(signatures["serving_default"](image_bytes=tf.constant(exported.image_bytes)))
+    lowered = outputs["attributes"] @ exported.benchmark.phi.T - outputs["scores"]
+    is_seen = np.isin(np.arange(6), exported.benchmark.seen_classes)
+    np.testing.assert_allclose(lowered, np.tile(0.7 * is_seen, (8, 1)), atol=1e-5)
+
+
+def test_images(exported, signatures):
+    images = tf.stack([tf.io.decode_image(contents, channels=3) for contents in exported.image_bytes])
+    assert_classified(numpy(signatures["images"](images=images)), exported)
+
+
+def test_attributes(exported, signatures):
+    outputs = numpy(signatures["attributes"](image_bytes=tf.constant(exported.image_bytes)))
+    expected = exported.expected()
+    assert set(outputs) == {"attributes", "attributes_general", "attributes_special"}
+    for name, branch in (("attributes", "fused"), ("attributes_general", "general"), ("attributes_special", "special")):
+        np.testing.assert_allclose(outputs[name], expected[branch], **TOLERANCE)
+
+
+@pytest.mark.parametrize("scale", [1, 1e30, 1e-30])
+def test_zero_shot_with_other_classes_for_every_image(exported, signatures, scale):
+    classes = np.random.default_rng(0).normal(size=(8, 5, 4)).astype(np.float32)
+    outputs = numpy(signatures["zero_shot"](image_bytes=tf.constant(exported.image_bytes), class_attributes=tf.constant(classes * scale)))
+    normalized = classes / np.linalg.norm(classes, axis=2, keepdims=True)
+    scores = np.einsum("ba,bca->bc", exported.expected()["fused"], normalized)
+    np.testing.assert_allclose(outputs["scores"], scores, **TOLERANCE)
+    np.testing.assert_array_equal(outputs["class_index"], scores.argmax(axis=1))
+
+
+def test_zero_shot_with_the_unseen_classes_equals_evaluation(exported, signatures):
+    unseen = exported.benchmark.unseen_classes
+    attributes = np.tile(exported.benchmark.attributes[unseen], (8, 1, 1))
+    outputs = numpy(signatures["zero_shot"](image_bytes=tf.constant(exported.image_bytes), class_attributes=attributes))
+    np.testing.assert_allclose(outputs["scores"], exported.expected_scores()[:, unseen], **TOLERANCE)
+
+
+def test_classify_names_the_best_first(exported, signatures):
+    examples = [
+        tf.train.Example(
+            features=tf.train.Features(feature={"image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[contents]))})
+        ).SerializeToString()
+        for contents in exported.image_bytes
+    ]
+    outputs = numpy(signatures["classify"](inputs=tf.constant(examples)))
+    scores = exported.expected_scores()
+    np.testing.assert_allclose(outputs["scores"], -np.sort(-scores, axis=1), **TOLERANCE)
+    names = np.array(exported.benchmark.class_names)[np.argsort(-scores, axis=1)]
+    np.testing.assert_array_equal(np.char.decode(outputs["classes"].astype(bytes)), names)
+
+
+def test_the_batch_dimension_is_free_and_images_do_not_mix(exported, signatures):
+    for files in (exported.image_bytes[3:4], exported.image_bytes[::-1]):
+        assert_classified(numpy(signatures["serving_default"](image_bytes=tf.constant(files))), exported, files)
+
+
+def test_a_fresh_process_gives_the_same_scores(exported):
+    program = """if True:
+        import json, sys, tensorflow as tf
+        signatures = tf.saved_model.load(sys.argv[1]).signatures
+        files = [open(path, "rb").read() for path in sys.argv[2:]]
+        print(json.dumps(signatures["serving_default"](image_bytes=tf.constant(files))["scores"].numpy().tolist()))
+    """
+    paths = exported.benchmark.paths[exported.benchmark.test_unseen[:3]].astype(str)
+    arguments = [os.path.join(exported.directory, "1"), *paths]
+    result = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=120, check=True)
+    files = [pathlib.Path(path).read_bytes() for path in paths]
+    np.testing.assert_allclose(json.loads(result.stdout.splitlines()[-1]), exported.expected_scores(files), **TOLERANCE)
+
+
+def test_the_session_that_a_server_runs_gives_the_same_scores(exported):
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], os.path.join(exported.directory, "1"))
+        signature = meta_graph.signature_def["serving_default"]
+        scores = session.run(signature.outputs["scores"].name, {signature.inputs["image_bytes"].name: exported.image_bytes})
+    np.testing.assert_allclose(scores, exported.expected_scores(), **TOLERANCE)
+
+
+def test_method_names_are_those_that_predict_and_classify_want(exported):
+    saved = saved_model_pb2.SavedModel()
+    with open(os.path.join(exported.directory, "1", "saved_model.pb"), "rb") as file:
+        saved.ParseFromString(file.read())
+    methods = {name: signature.method_name for name, signature in saved.meta_graphs[0].signature_def.items() if not name.startswith("__")}
+    predict = dict.fromkeys(("serving_default", "images", "zero_shot", "attributes"), "tensorflow/serving/predict")
+    assert methods == {**predict, "classify": "tensorflow/serving/classify"}
+
+
+def test_class_names_are_an_asset(exported):
+    names = tf.io.read_file(tf.saved_model.load(os.path.join(exported.directory, "1")).class_names_asset.asset_path)
+    assert names.numpy().decode().splitlines() == list(exported.benchmark.class_names)
+
+
+def test_the_export_holds_the_networks_variables_and_nothing_else(exported):
+    stored = dict(tf.train.list_variables(os.path.join(exported.directory, "1", "variables", "variables")))
+    arrays = [shape for name, shape in stored.items() if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
+    parts = [exported.bgsnet.trunk, exported.bgsnet.general_tail, exported.bgsnet.general_predictor, *exported.bgsnet.bsnet.tails]
+    parts += [exported.bgsnet.bsnet.balance, exported.bgsnet.bsnet.gate, exported.bgsnet.bsnet.predictor]
+    weights = [list(w.shape) for part in parts for w in part.weights]
+    assert sorted(map(list, arrays)) == sorted(weights)
