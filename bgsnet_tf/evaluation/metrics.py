@@ -71,6 +71,15 @@ def predict_gzsl(scores, seen_classes, unseen_classes, delta):
     return np.argmax(scores + _offsets(scores.shape[1], seen_classes, unseen_classes, delta), axis=1)
 
 
+def predict_zsl(scores, unseen_classes):
+    """(images,) index of the unseen class with the highest score: what T counts.
+
+    Raises:
+      ValueError: `scores` are not (images, classes) or not finite.
+    """
+    return _best(_checked_scores(scores, "scores"), unseen_classes)[0]
+
+
 def per_class_accuracy(labels, predictions):
     """Mean over the classes present in `labels` of the accuracy within the class, in percent.
 

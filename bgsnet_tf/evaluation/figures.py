@@ -1,0 +1,200 @@
+"""The figures of a report, from arrays alone. Matplotlib is loaded when the first one is drawn: it takes a second.
+
+Figures are drawn narrow, so that their letters stay legible on a telephone. Colours are Okabe and Ito's, which the
+colour-blind can tell apart; line styles and markers repeat what colours say, for prints in grey.
+Letters: n images, C classes, A attributes, N sub-modules, K channels.
+"""
+
+import contextlib
+import os
+import pathlib
+
+import numpy as np
+
+WIDTH = 4.6  # inches
+BRANCH_STYLES = {
+    "fused": ("#0072B2", "-", "o"),
+    "general": ("#D55E00", "--", "s"),
+    "special": ("#009E73", "-.", "^"),
+    "eszsl": ("#CC79A7", ":", "D"),
+}
+SEEN_COLOUR, UNSEEN_COLOUR, NEUTRAL, ACCENT = "#E69F00", "#0072B2", "#666666", "#D55E00"
+STYLE = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "svg.hashsalt": "bgsnet",  # equal figures give equal files
+}
+MOST_BARS = 30  # of classes, those of the lowest accuracy
+MOST_NAMES = 60
+NAME_LENGTH = 40
+SAMPLED_CHANNELS = 4  # as in the paper's Fig. 3c
+PNG_DPI = 200
+
+
+@contextlib.contextmanager
+def _figure(height, **grid):
+    import matplotlib
+    from matplotlib.figure import Figure  # a figure without pyplot keeps no global state and draws with Agg
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, height))
+        yield figure, figure.subplots(**grid)
+
+
+def seen_unseen_curves(curves, points):
+    """U over S for every δ, a line a branch, with a marker at the chosen δ.
+
+    Args:
+      curves: branch to `metrics.SeenUnseenCurve`.
+      points: branch to its (U, S, δ).
+    """
+    with _figure(3.8) as (figure, axes):
+        for branch, curve in curves.items():
+            colour, line, marker = BRANCH_STYLES[branch]
+            unseen, seen, delta = points[branch]
+            axes.plot(curve.S, curve.U, line, color=colour)
+            axes.plot(seen, unseen, marker, color=colour, markersize=8, markeredgecolor="black")
+            axes.plot([], [], line, marker=marker, color=colour, label=f"{branch}: δ {delta:.2f}, AUSUC {curve.area:.1f}")
+        axes.set(xlabel="S: accuracy on seen classes (%)", ylabel="U: accuracy on unseen classes (%)", xlim=(0, 101), ylim=(0, 101))
+        axes.legend(loc="lower left")
+    return figure
+
+
+def class_bars(names, accuracies, seen):
+    """Accuracy of each class as a bar, worst on top; of more than `MOST_BARS` classes, only the worst.
+
+    Args:
+      names: of the classes.
+      accuracies: in percent.
+      seen: whether they are seen classes.
+    """
+    order = np.argsort(accuracies, kind="stable")
+    shown = order[:MOST_BARS]
+    with _figure(0.7 + 0.17 * len(shown)) as (figure, axes):
+        bars = axes.barh(np.arange(len(shown)), np.asarray(accuracies)[shown], color=SEEN_COLOUR if seen else UNSEEN_COLOUR)
+        axes.bar_label(bars, fmt="%.0f", padding=2, fontsize=7)
+        axes.axvline(np.mean(accuracies), color=NEUTRAL, linestyle="--", linewidth=1)
+        axes.set_yticks(np.arange(len(shown)), [_short(names[i]) for i in shown], fontsize=7)
+        axes.invert_yaxis()
+        axes.margins(y=0.01)
+        axes.set(xlim=(0, 108), xlabel=f"accuracy (%); dashed: the mean, {'S' if seen else 'U'}")
+    return figure
+
+
+def confusion(counts, names):
+    """Confusion matrix (C, C) in shares of each row; classes by name on the left, by their number below."""
+    shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    named = len(names) <= MOST_NAMES
+    with _figure(WIDTH * (0.95 if named else 1.15)) as (figure, axes):
+        image = axes.imshow(shares, cmap="cividis_r", vmin=0, vmax=100)
+        figure.colorbar(image, ax=axes, location="bottom", label="% of the true class", shrink=0.6, aspect=30)
+        axes.set(xlabel="predicted class")
+        if named:
+            numbers = np.arange(len(names))
+            step = 1 if len(names) <= 12 else 5
+            axes.set_yticks(
+                numbers, [f"{_short(name, 24)} {i}" for i, name in enumerate(names)], fontsize=np.clip(200 / len(names), 3.5, 8)
+            )
+            axes.set_xticks(numbers[::step], numbers[::step])
+        else:
+            axes.set(ylabel="true class")
+    return figure
+
+
+def gates(values):
+    """The N gates as bars, with the threshold of one half."""
+    with _figure(2.4) as (figure, axes):
+        axes.bar(np.arange(len(values)), values, color=[UNSEEN_COLOUR if value > 0.5 else NEUTRAL for value in values])
+        axes.axhline(0.5, color="black", linestyle="--", linewidth=1)
+        for i, value in enumerate(values):
+            axes.annotate(f"{value:.2f}", (i, value), ha="center", va="bottom", fontsize=8)
+        axes.set(xlabel="sub-module", ylabel="gate", ylim=(0, 1.1))
+        axes.set_xticks(np.arange(len(values)))
+    return figure
+
+
+def instance_weights(weights, seed):
+    """Instance weights of a few sampled channels (n, N, K): per sub-module the median, and 5 to 95 % of images."""
+    modules, channels = weights.shape[1:]
+    sampled = np.sort(np.random.default_rng(seed).choice(channels, min(SAMPLED_CHANNELS, channels), replace=False))
+    with _figure(3.6, nrows=2, ncols=2, sharex=True, sharey=True) as (figure, axes):
+        for axis, channel in zip(axes.flat, sampled):
+            low, middle, high = np.quantile(weights[:, :, channel], [0.05, 0.5, 0.95], axis=0)
+            axis.vlines(np.arange(modules), low, high, color=UNSEEN_COLOUR, linewidth=5, alpha=0.45)
+            axis.plot(np.arange(modules), middle, "o", color=UNSEEN_COLOUR, markersize=5)
+            axis.set_title(f"channel {channel}")
+            axis.set_ylim(-0.03, 1.03)
+            axis.set_xticks(np.arange(modules))
+        figure.supxlabel("sub-module", fontsize=9)
+        figure.supylabel("instance weight", fontsize=9)
+    return figure
+
+
+def weight_histogram(weights):
+    """Histogram of all instance weights (n, N, K)."""
+    counts, edges = np.histogram(weights, bins=20, range=(0, 1))
+    with _figure(2.4) as (figure, axes):
+        axes.bar(edges[:-1], 100 * counts / weights.size, width=np.diff(edges), align="edge", color=UNSEEN_COLOUR, edgecolor="white")
+        axes.set(xlabel="instance weight", ylabel="% of weights", xlim=(0, 1))
+    return figure
+
+
+def attribute_bars(names, quality):
+    """Correlation of every attribute that varies, best on top; of more than `MOST_NAMES`, the best and the worst halves."""
+    known = np.flatnonzero(~np.isnan(quality.correlation))
+    order = known[np.argsort(-quality.correlation[known], kind="stable")]
+    if len(order) > MOST_NAMES:
+        order = np.concatenate([order[: MOST_NAMES // 2], order[-MOST_NAMES // 2 :]])
+    with _figure(0.8 + 0.17 * len(order)) as (figure, axes):
+        position = np.arange(len(order))
+        axes.barh(position, quality.correlation[order], color=UNSEEN_COLOUR, label="correlation")
+        axes.plot(quality.average_precision[order], position, "D", color=ACCENT, markersize=4, label="average precision")
+        axes.plot(quality.positives[order], position, "|", color="black", markersize=7, label="its value by chance")
+        axes.set_yticks(position, [_short(names[a], 28) for a in order], fontsize=7)
+        axes.invert_yaxis()
+        axes.margins(y=0.01)
+        axes.set_xlim(min(0, quality.correlation[order].min()) - 0.02, 1.02)
+        figure.legend(loc="outside upper center", ncols=3, fontsize=8)
+    return figure
+
+
+def variants(statistics):
+    """T and H of variants over seeds: mean, and standard deviation as a line.
+
+    Args:
+      statistics: name to {"T": {"mean", "std"}, "H": …}; `std` may be None. Dashed: the first one's means.
+    """
+    position = np.arange(len(statistics))
+    with _figure(1.0 + 0.3 * len(statistics)) as (figure, axes):
+        for offset, name, colour, marker in ((-0.13, "T", UNSEEN_COLOUR, "o"), (0.13, "H", ACCENT, "s")):
+            means = [of_variant[name]["mean"] for of_variant in statistics.values()]
+            deviations = [of_variant[name]["std"] or 0 for of_variant in statistics.values()]
+            axes.errorbar(means, position + offset, xerr=deviations, fmt=marker, color=colour, markersize=5, capsize=2, label=name)
+            axes.axvline(means[0], color=colour, linestyle="--", linewidth=0.8)
+        axes.set_yticks(position, [_short(name) for name in statistics], fontsize=8)
+        axes.invert_yaxis()
+        axes.set_xlabel("accuracy (%)")
+        figure.legend(loc="outside upper center", ncols=2)
+    return figure
+
+
+def save(figure, directory, name):
+    """Writes `name.svg` and `name.png`, each whole or not at all. Returns the SVG's bytes."""
+    import matplotlib
+
+    directory = pathlib.Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    for kind, options in (("png", {"dpi": PNG_DPI}), ("svg", {"metadata": {"Date": None}})):
+        temporary = directory / f".{name}.{kind}.part"
+        with matplotlib.rc_context(STYLE):
+            figure.savefig(temporary, format=kind, facecolor="white", **options)
+        os.replace(temporary, directory / f"{name}.{kind}")
+    return (directory / f"{name}.svg").read_bytes()
+
+
+def _short(name, length=NAME_LENGTH):
+    return name if len(name) <= length else f"{name[: length - 1]}…"

@@ -1,0 +1,234 @@
+"""`report.html`: everything about a run on one page, and its figures as files. It sees arrays, never a network.
+
+Letters: n images of the unseen split, m of them, C classes, A attributes, N sub-modules, K channels.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Optional
+
+import numpy as np
+import pandas as pd
+
+from bgsnet_tf.evaluation import analysis, bootstrap, figures, html_page, metrics
+from bgsnet_tf.evaluation.html_page import text
+from bgsnet_tf.evaluation.report import BRANCHES, COLUMNS, PAPER_FOOTNOTES, PAPER_ROWS, write_atomically
+
+CONFUSED_PAIRS, IMAGES_OF_A_PAIR = 6, 3
+EXAMPLES = 3  # of right and of wrong predictions each
+DECISIVE_ATTRIBUTES = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """What a report is made of.
+
+    Attributes:
+      results: the content of `results.json`, see `report`; also its keys `split`, `seed`, `intervals`, `versions`, `flags`
+        and, with a special branch, `gates`.
+      per_class: `report.per_class_table`.
+      scores: branch to (scores_seen, scores_unseen), as for `metrics.evaluate_branches`.
+      labels_seen, labels_unseen, seen_classes, unseen_classes: as there.
+      attributes: (n, A) fused predicted attributes of the unseen split.
+      class_attributes: (C, A), φ.
+      class_names, attribute_names: C and A names.
+      weights: (m, N, K) instance weights, or None without instance balance.
+      load_images: function from (k,) positions in the unseen split to images (k, H, W, 3) uint8; None where the data set has
+        features and no images.
+    """
+
+    results: Mapping
+    per_class: pd.DataFrame
+    scores: Mapping
+    labels_seen: np.ndarray
+    labels_unseen: np.ndarray
+    seen_classes: np.ndarray
+    unseen_classes: np.ndarray
+    attributes: np.ndarray
+    class_attributes: np.ndarray
+    class_names: tuple
+    attribute_names: tuple
+    weights: Optional[np.ndarray]
+    load_images: Optional[Callable[[np.ndarray], np.ndarray]]
+
+
+def write(directory, evidence):
+    """Writes `report.html`, and every figure as SVG and PNG in `figures/`. Returns the page's path."""
+    directory = pathlib.Path(directory)
+    results = evidence.results
+
+    def draw(name, figure, description, caption=""):
+        return html_page.svg(figures.save(figure, directory / "figures", name), description, caption)
+
+    sections = [
+        ("results", "Results", f"<div class=row><div>{_results(results)}</div><div>{_curve(evidence, draw)}</div></div>"),
+        ("classes", "Classes", _classes(evidence, draw)),
+    ]
+    if len(evidence.unseen_classes) > 1:
+        decisions = _decisions(evidence)
+        sections.append(("confusion", "Confusion among unseen classes", _confusion(evidence, decisions, draw)))
+        sections.append(("examples", "Example predictions", _examples(evidence, decisions)))
+    sections.append(("attributes", "Attributes", _attributes(evidence, draw)))
+    if "gates" in results:
+        sections.append(("balance", "Balance", _balance(evidence, draw)))
+    sections.append(("configuration", "Configuration", _configuration(results)))
+    path = directory / "report.html"
+    write_atomically(path, html_page.page(f"BGSNet on {results['dataset']}: {results['split']} split, seed {results['seed']}", sections))
+    return path
+
+
+def _results(results):
+    rows = []
+    for branch in BRANCHES:
+        if branch in results:
+            cells = [f"{results[branch][name]:.1f}{_interval(results['intervals'][branch].get(name))}" for name in COLUMNS]
+            rows.append([branch, *cells, f"{results['deltas'][branch]:.2f}"])
+    dataset = results["dataset"]
+    if dataset in PAPER_ROWS:
+        paper = PAPER_ROWS[dataset]
+        rows.append(
+            ["paper *" if dataset in PAPER_FOOTNOTES else "paper", *(f"{paper[c]:.1f}" if c in paper else "–" for c in COLUMNS), "–"]
+        )
+    notes = [
+        "Per-class accuracies in percent. T: unseen classes among themselves. U and S: unseen and seen classes among all, "
+        "after δ is taken off the scores of seen classes. H: harmonic mean of U and S. AUSUC: area under the curve of U over S.",
+        f"Small figures: {bootstrap.CONFIDENCE:.0%} bootstrap intervals over test images within classes; other seeds or classes may "
+        "move a figure further.",
+        f"δ: {results['delta_source']}.",
+    ]
+    if dataset in PAPER_FOOTNOTES:
+        notes.append(f"* {PAPER_FOOTNOTES[dataset]}.")
+    return html_page.table(["", *COLUMNS, "δ"], rows) + "".join(f'<p class="quiet">{text(note)}</p>' for note in notes)
+
+
+def _interval(ends):
+    return f"<small>{ends[0]:.1f}–{ends[1]:.1f}</small>" if ends else ""
+
+
+def _curve(evidence, draw):
+    truth = evidence.labels_unseen, evidence.seen_classes, evidence.unseen_classes
+    curves = {branch: metrics.seen_unseen_curve(pair[0], evidence.labels_seen, pair[1], *truth) for branch, pair in evidence.scores.items()}
+    results = evidence.results
+    points = {branch: (results[branch]["U"], results[branch]["S"], results["deltas"][branch]) for branch in curves}
+    caption = "Every point of a line is one δ; the markers are the δ of the table."
+    return draw("seen_unseen_curve", figures.seen_unseen_curves(curves, points), "U over S for every δ, a line a branch", caption)
+
+
+def _classes(evidence, draw):
+    parts = []
+    for split in ("unseen", "seen"):
+        of_split = evidence.per_class[evidence.per_class["split"] == split]
+        count = f"{min(len(of_split), figures.MOST_BARS)} of {len(of_split)} {split} classes, worst first"
+        figure = figures.class_bars(of_split["class"].tolist(), of_split["fused"].to_numpy(), split == "seen")
+        parts.append(draw(f"classes_{split}", figure, f"Accuracy of {count}", count))
+    return f"<p>Fused accuracy of each class among all classes. All figures are in per_class.csv.</p><div class=row>{''.join(parts)}</div>"
+
+
+def _decisions(evidence):
+    fixed = evidence.class_attributes, evidence.unseen_classes, DECISIVE_ATTRIBUTES
+    return [analysis.decide(i, a, label, *fixed) for i, (a, label) in enumerate(zip(evidence.attributes, evidence.labels_unseen))]
+
+
+def _confusion(evidence, decisions, draw):
+    names = [evidence.class_names[c] for c in evidence.unseen_classes]
+    counts = analysis.confusion(evidence.labels_unseen, np.array([d.chosen for d in decisions]), evidence.unseen_classes)
+    figure = draw("confusion", figures.confusion(counts, names), "Confusion matrix of the unseen classes")
+    margins = np.array([d.margin for d in decisions])
+    cards = []
+    for true, predicted, count in analysis.most_confused(counts, CONFUSED_PAIRS):
+        label, chosen = evidence.unseen_classes[[true, predicted]]
+        wrong = np.array([d.image for d in decisions if (d.label, d.chosen) == (label, chosen)])
+        right = np.array([d.image for d in decisions if d.label == d.chosen == chosen], int)
+        shown = [(i, "wrong") for i in analysis.typical(margins, wrong, IMAGES_OF_A_PAIR)]
+        shown += [(i, "a right one") for i in analysis.typical(margins, right, 1)]
+        parts = evidence.attributes[wrong].mean(axis=0) * (evidence.class_attributes[chosen] - evidence.class_attributes[label])
+        largest = np.argsort(-np.abs(parts), kind="stable")[:DECISIVE_ATTRIBUTES]
+        heading = (
+            f"<p><b>{count}</b> of {counts[true].sum()} images of <b>{text(names[true])}</b> given to <b>{text(names[predicted])}</b></p>"
+        )
+        cards.append(f"<div class=card>{heading}{_images(evidence, shown)}{_bars(evidence, largest, parts[largest])}</div>")
+    return (
+        f"<p>Only unseen classes can be predicted here, as for T. Classes are numbered from the top.</p>{figure}"
+        "<h3>Most confused pairs</h3><p>Bars: what each attribute adds to the score of the wrong class over the true one, mean "
+        f"over the wrong images; orange speaks for the true class.</p><div class=row>{''.join(cards) or '<p>None.</p>'}</div>"
+    )
+
+
+def _examples(evidence, decisions):
+    right = np.array([d.label == d.chosen for d in decisions])
+    margins = np.array([d.margin for d in decisions])
+    cards = []
+    for verdict, among in (("right", np.flatnonzero(right)), ("wrong", np.flatnonzero(~right))):
+        for i in analysis.typical(margins, among, EXAMPLES):
+            d = decisions[i]
+            name, rival = text(evidence.class_names[d.chosen]), text(evidence.class_names[d.rival])
+            truth = "" if d.label in (d.chosen, d.rival) else f"<p>is: {text(evidence.class_names[d.label])}</p>"
+            rest = f"{truth}<p>next{', the true class' if d.label == d.rival else ''}: {rival}</p>"
+            heading = f"<p><b class={verdict}>{verdict}</b>, {d.margin:.2f} ahead</p><p>read as: <b>{name}</b></p>{rest}"
+            cards.append(
+                f"<div class=card>{_images(evidence, [(d.image, '')])}{heading}{_bars(evidence, d.attributes, d.contributions)}</div>"
+            )
+    return (
+        "<p>Images of unseen classes among unseen classes, from a clear to a narrow decision. Bars: what each attribute adds to the "
+        "score of the predicted class over the next one; orange speaks for the next one. An attribute of the next class that is "
+        f"read as absent, below 0, speaks for the predicted one.</p><div class=row>{''.join(cards)}</div>"
+    )
+
+
+def _images(evidence, shown):
+    """Images of (position, caption) pairs as HTML."""
+    if evidence.load_images is None:
+        return ""
+    loaded = evidence.load_images(np.array([i for i, _ in shown]))
+    names = [evidence.class_names[evidence.labels_unseen[i]] for i, _ in shown]
+    parts = [html_page.picture(pixels, name, caption) for pixels, name, (_, caption) in zip(loaded, names, shown)]
+    return f"<div class=images>{''.join(parts)}</div>"
+
+
+def _bars(evidence, attributes, values):
+    return html_page.bars([evidence.attribute_names[a] for a in attributes], values, max(np.abs(values).max(), 1e-9))
+
+
+def _attributes(evidence, draw):
+    quality = analysis.attribute_quality(evidence.attributes, evidence.labels_unseen, evidence.class_attributes)
+    known = ~np.isnan(quality.correlation)
+    if not known.any():
+        return "<p>No attribute differs between the unseen classes.</p>"
+    figure = figures.attribute_bars(evidence.attribute_names, quality)
+    summary = (
+        f"Over images of unseen classes: fused predicted attributes against those of the true class. Mean correlation "
+        f"{quality.correlation[known].mean():.2f}, mean average precision {quality.average_precision[known].mean():.2f} "
+        f"({quality.positives[known].mean():.2f} by chance), of {known.sum()} of {len(known)} attributes; the others are "
+        "the same in all unseen classes."
+    )
+    return f"<p>{summary}</p>" + draw("attributes", figure, "Correlation and average precision of each attribute")
+
+
+def _balance(evidence, draw):
+    gates = evidence.results["gates"]
+    over = sum(gate > 0.5 for gate in gates)
+    parts = [draw("gates", figures.gates(gates), "Gate of each sub-module", f"Gates: {over} of {len(gates)} are over one half.")]
+    if evidence.weights is None:
+        return f"<div class=row>{parts[0]}</div><p>There is no instance balance: every instance weight is 1.</p>"
+    n = len(evidence.weights)
+    sampled = figures.instance_weights(evidence.weights, evidence.results["seed"])
+    caption = f"Channels drawn at random; over {n} images: the median, and 5 to 95 %."
+    parts.append(draw("instance_weights", sampled, "Instance weights of sampled channels", caption))
+    parts.append(draw("weight_histogram", figures.weight_histogram(evidence.weights), "Histogram of all instance weights", "All weights."))
+    numbers = analysis.weight_figures(evidence.weights)
+    modules = evidence.weights.shape[1]
+    rows = [
+        [f"weights below {analysis.NEAR_ZERO}", f"{numbers['near_zero']:.0%}"],
+        [f"weights above {analysis.NEAR_ONE}", f"{numbers['near_one']:.0%}"],
+        ["channels that one sub-module alone attends to (mean weight over .5)", f"{numbers['alone']:.0%}"],
+        [f"sub-modules that share a channel: (Σw)²/Σw², from 1 to {modules}", f"{numbers['effective_modules']:.2f}"],
+        ["variance of weights between sub-modules rather than images", f"{numbers['fixed']:.0%}"],
+    ]
+    return f"<div class=row>{''.join(parts)}</div><h3>How binary, how diverse</h3>" + html_page.table(["instance weights", ""], rows)
+
+
+def _configuration(results):
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    flags = "".join(f"<li>--{text(f'{name}={value}')}</li>" for name, value in results["flags"].items())
+    return f"<p>Seed {results['seed']}. {text(versions)}.</p><ul class=flags>{flags}</ul>"

@@ -1,0 +1,161 @@
+"""Checks that a report is one whole file with the numbers of its arrays, whatever the names in it, and that its figures are files."""
+
+import base64
+import html.parser
+import io
+import re
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from bgsnet_tf.evaluation import bootstrap, figures, html_report, metrics, report
+
+CLASSES = ("lion, white", "<script>alert(1)</script>", "été & hiver", "x" * 70, "owl", "newt")
+SEEN, UNSEEN = np.array([0, 1, 2]), np.array([3, 4, 5])
+
+
+def evidence(**changes):
+    rng = np.random.default_rng(0)
+    phi = rng.uniform(size=(6, 5)).astype(np.float32)
+    phi[:, 4] = 0.5
+    labels_seen, labels_unseen = np.repeat(SEEN, 8), np.repeat(UNSEEN, 10)
+    attributes = {"fused": phi[np.concatenate([labels_seen, labels_unseen])] + rng.normal(size=(54, 5)).astype(np.float32) * 0.2}
+    attributes["general"] = attributes["fused"][::-1]
+    scores = {branch: (a[:24] @ phi.T, a[24:] @ phi.T) for branch, a in attributes.items()}
+    deltas = {"fused": 0.25, "general": -1.5}
+    truth = labels_seen, labels_unseen, SEEN, UNSEEN
+    results = {
+        "dataset": "apy",
+        "split": "final",
+        "seed": 3,
+        "deltas": deltas,
+        "delta_source": "chosen <elsewhere>",
+        "flags": {"run_dir": "runs/<b>", "eta": 0.01},
+        "versions": {"TensorFlow": "2.15.1"},
+        "gates": [0.9, 0.2, 0.6],
+        **metrics.evaluate_branches(scores, *truth, deltas),
+        "intervals": {
+            branch: bootstrap.confidence_intervals(pair[0], labels_seen, pair[1], labels_unseen, SEEN, UNSEEN, deltas[branch])
+            for branch, pair in scores.items()
+        },
+    }
+    values = {
+        "results": results,
+        "per_class": report.per_class_table(CLASSES, scores, *truth, deltas),
+        "scores": scores,
+        **dict(zip(("labels_seen", "labels_unseen", "seen_classes", "unseen_classes"), truth)),
+        "attributes": attributes["fused"][24:],
+        "class_attributes": phi,
+        "class_names": CLASSES,
+        "attribute_names": ("fur", "wings", "<i>", "scales", "constant"),
+        "weights": rng.uniform(size=(12, 3, 6)),
+        "load_images": lambda positions: np.stack([np.full((16, 16, 3), i, np.uint8) for i in positions]),
+    }
+    return html_report.Evidence(**{**values, **changes})
+
+
+class Page(html.parser.HTMLParser):
+    """Text, tags and images of a page; fails where tags do not close in order."""
+
+    VOID = ("meta", "link", "img", "br")
+
+    def __init__(self, path):
+        super().__init__()
+        self.open, self.tags, self.images, self.addresses, self.text = [], [], [], [], ""
+        self.feed(path.read_text(encoding="utf-8"))
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        attributes = dict(attributes)
+        self.addresses += [attributes[name] for name in ("src", "href") if name in attributes]
+        if tag == "img":
+            self.images.append(attributes)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.text += f"{data}\n"
+
+
+def test_a_report_is_one_file_without_script_or_network(tmp_path):
+    path = html_report.write(tmp_path, evidence())
+    page = Page(path)
+    assert path == tmp_path / "report.html" and "script" not in page.tags and "i" in page.tags
+    assert all(address.startswith(("data:", "#")) for address in page.addresses)
+    assert all(image["alt"] for image in page.images)
+    drawn = [image["src"] for image in page.images if image["src"].startswith("data:image/svg+xml;base64,")]
+    names = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert len(drawn) == len(names) == 8
+    assert {base64.b64decode(src.split(",")[1]) for src in drawn} == {(tmp_path / "figures" / f"{name}.svg").read_bytes() for name in names}
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {f"{name}.{kind}" for name in names for kind in ("svg", "png")}
+    photos = [image["src"] for image in page.images if image["src"].startswith("data:image/jpeg;base64,")]
+    values = [matplotlib.image.imread(io.BytesIO(base64.b64decode(src.split(",")[1])), format="jpg").mean() for src in photos]
+    assert photos and max(values) < 30
+
+
+def test_the_numbers_are_those_of_the_results(tmp_path):
+    given = evidence()
+    text = re.sub(r"\s+", " ", Page(html_report.write(tmp_path, given)).text)
+    for branch in ("fused", "general"):
+        figures_of = given.results[branch]
+        low, high = given.results["intervals"][branch]["H"]
+        assert f"{figures_of['H']:.1f} {low:.1f}–{high:.1f} {figures_of['AUSUC']:.1f} {given.results['deltas'][branch]:.2f}" in text
+    assert "paper * 43.8 31.0 51.9 39.7" in text and "H as printed; U = 31.0 and S = 51.9 give 38.8" in text
+    for shown in ("chosen <elsewhere>", "--run_dir=runs/<b>", "--eta=0.01", "TensorFlow 2.15.1", "Seed 3", "2 of 3 are over one half"):
+        assert shown in text
+    predicted = np.argmax(given.attributes @ given.class_attributes[UNSEEN].T, axis=1)
+    pairs = [(t, p) for t, p in zip(np.repeat([0, 1, 2], 10), predicted) if t != p]
+    assert pairs and f"{max(map(pairs.count, pairs))} of 10 images of" in text
+
+
+def test_equal_evidence_gives_equal_files(tmp_path):
+    one, other = html_report.write(tmp_path / "one", evidence()), html_report.write(tmp_path / "other", evidence())
+    assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "change, missing",
+    [
+        ({"weights": None}, "How binary"),
+        ({"load_images": None}, "image/jpeg"),
+        ({"results": {name: value for name, value in evidence().results.items() if name != "gates"}}, "Balance"),
+        ({"class_attributes": np.full((6, 5), 0.5, np.float32)}, "Mean correlation"),
+    ],
+    ids=["no instance balance", "features without images", "no special branch", "attributes all the same"],
+)
+def test_what_a_run_does_not_have_is_left_out(tmp_path, change, missing):
+    path = html_report.write(tmp_path, evidence(**change))
+    Page(path)
+    assert missing not in path.read_text(encoding="utf-8") and missing in html_report.write(tmp_path, evidence()).read_text(
+        encoding="utf-8"
+    )
+
+
+def test_one_unseen_class_has_no_confusion(tmp_path):
+    given = evidence()
+    kept = given.labels_unseen == 3
+    scores = {branch: (seen, unseen[kept]) for branch, (seen, unseen) in given.scores.items()}
+    one = {"scores": scores, "labels_unseen": given.labels_unseen[kept], "unseen_classes": UNSEEN[:1], "attributes": given.attributes[kept]}
+    page = Page(html_report.write(tmp_path, evidence(**one)))
+    assert "Confusion" not in page.text and "Example" not in page.text
+
+
+def test_many_classes_and_attributes_stay_in_bounds():
+    rng = np.random.default_rng(0)
+    names = [f"class {i}" for i in range(312)]
+    bars = figures.class_bars(names, rng.uniform(0, 100, 312), seen=True)
+    confusion = figures.confusion(rng.integers(0, 9, (72, 72)), names[:72])
+    quality = html_report.analysis.AttributeQuality(*rng.uniform(0, 1, (3, 312)))
+    for figure in (bars, confusion, figures.attribute_bars(names, quality)):
+        assert max(figure.get_size_inches()) < 12
+
+
+def test_no_temporary_file_is_left(tmp_path):
+    html_report.write(tmp_path, evidence())
+    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".part", ".tmp")]
