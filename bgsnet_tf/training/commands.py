@@ -10,9 +10,10 @@ from tqdm import tqdm
 from bgsnet_tf.data import images
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.evaluation import calibration, metrics, report
-from bgsnet_tf.serving import export
-from bgsnet_tf.training import reference, stages
+from bgsnet_tf.evaluation import bootstrap, calibration, metrics, report
+from bgsnet_tf.model.bgsnet import BGSNet
+from bgsnet_tf.serving import cost, exported, versions
+from bgsnet_tf.training import reference, reporting, stages
 from bgsnet_tf.training.run import Run
 
 DELTA_FLAGS = {"fused": "delta", "general": "delta_general", "special": "delta_special"}
@@ -26,16 +27,46 @@ def train(config):
     """
     if config.evaluation.calibrate:
         config = _calibrated(config)
+    run, bgsnet = fit(config)
+    if run.benchmark.features is None:  # a server gets images
+        _write_version(run, bgsnet)
+
+
+def export(config, prune_threshold=0.0, prune_to=0):
+    """Exports a finished run again, pruned where asked to; then prints what that costs and saves.
+
+    Args:
+      config: of the run.
+      prune_threshold: gates below it are closed, their sub-modules left out.
+      prune_to: how many sub-modules, those of the widest gates, are kept; 0 for all.
+
+    Raises:
+      UserError: where the run is not finished or takes no images, or cannot be pruned so, or has no rows to score the result on.
+    """
+    run = _open(config, training=False)
+    if run.benchmark.features is not None:
+        raise UserError("a run with --input=features has no network that takes images, so there is nothing to serve")
+    bgsnet = stages.build_bgsnet(run)
+    if prune_threshold or prune_to:
+        _require_test_rows(run.benchmark)
+        whole, bgsnet = bgsnet, _pruned(bgsnet, prune_threshold, prune_to)
+        print(cost.format_table({name: _cost(run, network) for name, network in (("whole", whole), ("pruned", bgsnet))}))
+    _write_version(run, bgsnet)
+
+
+def fit(config):
+    """As `train`, without --calibrate and without an export. Returns the `Run` and its `BGSNet`."""
     run = _open(config, training=True)
     with _naming_bad_images(run):
-        bgsnet = stages.build_bgsnet(run)
-    if run.benchmark.features is None:  # a server gets images
-        path = export.export(bgsnet, run.benchmark, run.views, config.evaluation.delta, os.path.join(run.directory, "export"))
-        print(f"exported to {path}")
+        return run, stages.build_bgsnet(run)
 
 
-def evaluate(config):
+def evaluate(config, html=True):
     """Scores a finished run, prints the table and writes the result files into its folder.
+
+    Args:
+      config: settings.
+      html: write `report.html` and its figures too.
 
     Returns:
       The dict written to `results.json`; in the validation split it holds the best δ of every branch.
@@ -45,9 +76,7 @@ def evaluate(config):
     """
     run = _open(config, training=False)
     benchmark = run.benchmark
-    for split in ("test_seen", "test_unseen"):
-        if not len(getattr(benchmark, split)):
-            raise UserError(f"{benchmark.name} has no {split} rows, so U, S and H are undefined; give some rows that split")
+    _require_test_rows(benchmark)
     bgsnet = stages.build_bgsnet(run)
     with _naming_bad_images(run):
         attributes = _predict(run, bgsnet)
@@ -67,28 +96,70 @@ def evaluate(config):
         scores["eszsl"], deltas["eszsl"] = reference.score_eszsl(run)
     results = {
         "dataset": benchmark.name,
+        "fingerprint": benchmark.fingerprint(),
+        "flags": config.values(),
+        "versions": reporting.versions(),
         "split": config.data.split,
         "seed": config.run.seed,
         "delta": deltas["fused"],
         "deltas": deltas,
         "delta_source": source,
         **metrics.evaluate_branches(scores, *truth, deltas),
+        "intervals": {
+            name: bootstrap.confidence_intervals(pair[0], truth[0], pair[1], *truth[1:], deltas[name]) for name, pair in scores.items()
+        },
         "logit_std": {name: float(np.mean([np.std(part, axis=1).mean() for part in pair])) for name, pair in scores.items()},
     }
     if bgsnet.bsnet is not None:
         results["gates"] = [float(gate) for gate in bgsnet.bsnet.gates()]
-    report.write_results(run.directory, results, report.per_class_table(benchmark.class_names, scores, *truth, deltas))
+    per_class = report.per_class_table(benchmark.class_names, scores, *truth, deltas)
+    report.write_results(run.directory, results, per_class)
     print(report.format_table(results))
+    if html:
+        print(f"report: {reporting.write_report(run, bgsnet, results, per_class, scores, attributes['fused'][seen:])}")
     if config.data.split == "validation":
-        print("for the final split: " + " ".join(f"--{DELTA_FLAGS[name]}={delta:.3f}" for name, delta in deltas.items() if name in DELTA_FLAGS))
+        print(
+            "for the final split: "
+            + " ".join(f"--{DELTA_FLAGS[name]}={delta:.3f}" for name, delta in deltas.items() if name in DELTA_FLAGS)
+        )
     return results
 
 
-def _calibrated(config):
-    validation = config.replace(split="validation", calibrate=False, run_dir=os.path.join(config.run.run_dir, "validation"))
-    train(validation)
-    deltas = evaluate(validation)["deltas"]
+def evaluate_export(config, version):
+    """Scores an export on the test rows of its run, with the δ inside the export, and prints T, U, S, H and AUSUC.
+
+    Args:
+      config: of the run.
+      version: folder of the SavedModel.
+
+    Returns:
+      The printed numbers in percent, by name.
+    """
+    run = _open(config, training=False)
+    benchmark, seen = run.benchmark, len(run.benchmark.test_seen)
+    _require_test_rows(benchmark)
+    scores = exported.calibrated_scores(version, benchmark, run.test_rows, config.evaluation.eval_batch_size)
+    labels = benchmark.labels[benchmark.test_seen], benchmark.labels[benchmark.test_unseen]
+    classes = benchmark.seen_classes, benchmark.unseen_classes
+    results = metrics.evaluate_gzsl(scores[:seen], labels[0], scores[seen:], labels[1], *classes, delta=0.0)  # δ is taken off already
+    print("  ".join(f"{name} {value:.2f}" for name, value in results.items()))
+    return results
+
+
+def validation_run(config):
+    """Settings of the run that chooses δ for `config`: the same flags on the validation split, in a folder below the run's."""
+    return config.replace(split="validation", calibrate=False, run_dir=os.path.join(config.run.run_dir, "validation"))
+
+
+def with_deltas(config, deltas):
+    """`config` with the δ of every branch, in thousandths, as its flags."""
     return config.replace(calibrate=False, **{DELTA_FLAGS[name]: round(delta, 3) for name, delta in deltas.items() if name in DELTA_FLAGS})
+
+
+def _calibrated(config):
+    validation = validation_run(config)
+    fit(validation)
+    return with_deltas(config, evaluate(validation)["deltas"])
 
 
 def _open(config, training):
@@ -102,6 +173,40 @@ def _open(config, training):
         except OSError as error:
             raise UserError(f"--run_dir={run.directory} cannot be written: {error.strerror}") from error
     return run
+
+
+def _require_test_rows(benchmark):
+    for split in ("test_seen", "test_unseen"):
+        if not len(getattr(benchmark, split)):
+            raise UserError(f"{benchmark.name} has no {split} rows, so U, S and H are undefined; give some rows that split")
+
+
+def _write_version(run, bgsnet):
+    directory = os.path.join(run.directory, "export")
+    path = versions.write_next(bgsnet, run.benchmark, run.views, run.config.evaluation.delta, directory)
+    print(f"exported to {path}")
+
+
+def _pruned(bgsnet, threshold, count):
+    if bgsnet.bsnet is None or not bgsnet.bsnet.dataset_balance:
+        raise UserError("this run has no gates to prune by (--nobsnet or --nodataset_balance); export it without pruning flags")
+    gates = bgsnet.bsnet.gates().numpy()
+    kept = np.argsort(-gates, kind="stable")[: count or None]
+    kept = np.sort(kept[gates[kept] >= threshold])
+    if not len(kept):
+        raise UserError(f"--prune_threshold={threshold} closes all {len(gates)} gates; the widest is {gates.max():.3f}")
+    print(f"gates {', '.join(f'{gate:.3f}' for gate in gates)}: sub-modules {', '.join(map(str, kept))} kept")
+    return BGSNet(bgsnet.trunk, bgsnet.general_tail, bgsnet.general_predictor, bgsnet.bsnet.pruned(kept))
+
+
+def _cost(run, bgsnet):
+    """Accuracies and costs of a network, a column of `cost.format_table` each."""
+    scores = run.score(_predict(run, bgsnet)["fused"])
+    return {
+        "sub-modules": len(bgsnet.bsnet.tails),
+        **{name: scores[name] for name in ("T", "U", "S", "H")},
+        **cost.measure(bgsnet.call, run.views.size, run.config.evaluation.eval_batch_size),
+    }
 
 
 def _predict(run, bgsnet):

@@ -18,7 +18,7 @@ def cells(strings):
 
 def fields():
     """The fields of att_splits.mat and res101.mat and the text of the class lists, by file."""
-    images = [f"/BS/work//JPEGImages/{folder}/{folder}_{i}.jpg" for i, folder in enumerate(FOLDERS)]
+    images = [f"/BS/xian//JPEGImages/{folder}/{folder}_{i}.jpg" for i, folder in enumerate(FOLDERS)]
     return {
         "att_splits": {
             "att": np.array([[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8], [0.3, 0.2, 0.1, 0.9]]),

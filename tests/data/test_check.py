@@ -166,7 +166,7 @@ def test_lost_rows_change_the_published_counts(small):
 
 
 def test_one_image_for_two_rows(small):
-    report = small(lambda fields: fields["res101"]["image_files"].put(1, generated_xlsa17.cells(["/BS/work//JPEGImages/cat/cat_0.jpg"])))
+    report = small(lambda fields: fields["res101"]["image_files"].put(1, generated_xlsa17.cells(["/BS/xian//JPEGImages/cat/cat_0.jpg"])))
     assert len(report.problems) == 1 and "rows 1 and 2 are the same: " in report.problems[0]
 
 

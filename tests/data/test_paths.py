@@ -8,7 +8,7 @@ import pytest
 from bgsnet_tf.data.paths import find_images
 from bgsnet_tf.errors import UserError
 
-AUTHORS = "/BS/work/CUB_200_2011/images/001.Albatross/one.jpg"
+AUTHORS = "/BS/xian/CUB_200_2011/images/001.Albatross/one.jpg"
 
 
 def found(names, folder, **options):

@@ -189,7 +189,8 @@ def test_bfloat16_trains(trained, tmp_path):
 
 def test_a_run_writes_what_the_design_names(trained):
     config, results, table = trained
-    names = {"config.flags", "checkpoints", "logs", "cache", "export", "results.json", "results.csv", "per_class.csv"}
+    names = {"config.flags", "checkpoints", "logs", "cache", "export", "figures"}
+    names |= {"results.json", "results.csv", "per_class.csv", "report.html"}
     assert set(os.listdir(config.run.run_dir)) == names
     with open(os.path.join(config.run.run_dir, "results.json")) as file:
         assert json.load(file) == results
