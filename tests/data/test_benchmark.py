@@ -60,12 +60,19 @@ def test_validation_classes_are_the_unseen_ones():
 
 def test_held_out_rows_do_not_depend_on_order_or_place():
     one, moved = make(), make(paths=np.array([p.replace("/data", "/elsewhere") for p in make().paths]))
-    order = np.random.default_rng(0).permutation(one.train)
-    held = [
-        {tuple(path.split("/")[-2:]) for path in b.validation().paths[b.validation().test_seen]}
-        for b in (one, moved, dataclasses.replace(one, train=order))
-    ]
-    assert held[0] == held[1] == held[2]
+    order = np.random.default_rng(0).permutation(len(one.labels))
+    positions = np.argsort(order)
+    shuffled = dataclasses.replace(
+        one,
+        labels=one.labels[order],
+        paths=one.paths[order],
+        train=positions[one.train],
+        test_seen=positions[one.test_seen],
+        test_unseen=positions[one.test_unseen],
+    )
+    validations = [benchmark.validation() for benchmark in (one, moved, shuffled)]
+    held_out = [{tuple(path.split("/")[-2:]) for path in v.paths[v.test_seen]} for v in validations]
+    assert held_out[0] == held_out[1] == held_out[2]
 
 
 def test_fingerprint_follows_contents_not_place():
