@@ -4,18 +4,19 @@ import sys
 
 from absl import app, flags, logging
 
-from bgsnet_tf import config
-from bgsnet_tf.errors import UserError
+from bgsnet_tf import config, interruption
+from bgsnet_tf.errors import Interrupted, UserError
 
 
 def run(main):
     """Parses flags and calls `main()`.
 
-    Exit status: 0 when done, 1 for bad flags or a `UserError` (one line on standard error), 130 when interrupted.
+    Exit status: 0 when done, 1 for bad flags or a `UserError` (one line on standard error), 130 and 143 after SIGINT and SIGTERM.
     """
 
     def guarded(argv):
         logging.set_verbosity(logging.WARNING)  # TensorFlow's notes on every saved model say nothing to a user
+        interruption.raise_on_signals()
         try:
             if len(argv) > 1:
                 raise UserError(f"'{argv[1]}' is not a flag; flags look like --seed=0")
@@ -23,9 +24,9 @@ def run(main):
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
-        except KeyboardInterrupt:
+        except Interrupted as interrupted:
             print("interrupted; the same command continues the run", file=sys.stderr)
-            return 130
+            return 128 + interrupted.signal
         return 0
 
     config.define_flags()

@@ -175,6 +175,16 @@ class RunConfig:
     warmup: float = _option(0.1, "Share of a phase over which learning rates rise from 0 (assumption).", _between(0, 1))
     precision: str = _option("float32", "Compute precision of backbone and tails; weights stay float32.", choices=("float32", "bfloat16"))
     xla: bool = _option(False, "Compile training steps with XLA.")
+    strategy: str = _option(
+        "auto",
+        "Devices that train: one; mirrored: all visible GPUs; multi_worker: the processes of TF_CONFIG. auto takes what there is. "
+        "Batch sizes are global: a result does not depend on the number of devices.",
+        choices=("auto", "one_device", "mirrored", "multi_worker"),
+    )
+    sync_batch_norm: bool = _option(True, "Batch statistics over the whole batch of all devices, not over each device's part.")
+    deterministic: bool = _option(False, "Only operations that give the same bits every time; slower on GPUs.")
+    checkpoint_every: float = _option(5.0, "Minutes between checkpoints of a stage; 0 saves after every step.", _at_least(0))
+    keep_checkpoints: int = _option(2, "How many of the newest checkpoints of a phase stay; a damaged one falls back.", _at_least(1))
 
 
 @dataclasses.dataclass(frozen=True)

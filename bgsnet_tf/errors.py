@@ -1,5 +1,17 @@
-"""The one exception for mistakes that a user can mend; `cli` prints it as a single line."""
+"""What ends a command early: a mistake that a user can mend, which `cli` prints as a single line, or a signal."""
 
 
 class UserError(Exception):
     """Says what is wrong, where (file, row, flag) and what to do about it."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked the process to end; nothing is lost by it.
+
+    Attributes:
+      signal: its number.
+    """
+
+    def __init__(self, signal):
+        super().__init__()
+        self.signal = signal

@@ -1,6 +1,8 @@
 """A tiny CSV data set of real JPEG files, and the flags of a run on it that takes seconds."""
 
+import contextlib
 import pathlib
+import resource
 
 import numpy as np
 import pytest
@@ -40,6 +42,22 @@ def shared_data(name):
     if not path.exists():
         pytest.skip(f"no real data: {path} does not exist")
     return path
+
+
+@pytest.fixture
+def file_size_limit():
+    """A context manager under which no file of this process grows over a number of bytes: writes fail as on a full disk."""
+
+    @contextlib.contextmanager
+    def limit(size):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit
 
 
 def write_tiny(directory):

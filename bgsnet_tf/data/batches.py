@@ -3,8 +3,20 @@
 The order of an epoch follows from (seed, epoch) alone, so a run that is continued sees what it would have seen.
 """
 
+import dataclasses
+import itertools
+
 import numpy as np
 import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """The part of every global batch that this process feeds: parts first .. first+count-1 of `total` equal ones."""
+
+    first: int = 0
+    count: int = 1
+    total: int = 1
 
 
 def steps_per_epoch(items, batch_size):
@@ -26,23 +38,26 @@ def epoch_batches(items, views, batch_size, seed, epoch):
     return plan.reshape(steps, batch_size, 2).astype(np.int32)
 
 
-def epochs_dataset(plan, first_epoch, epochs):
-    """A dataset of the elements of `plan(epoch)`, an array or named tuple of arrays, for one epoch after another.
+def epochs_dataset(plan, first_epoch, first_step=0, share=Share()):
+    """An endless dataset of the elements of `plan(epoch)`, an array or named tuple of arrays, for one epoch after another.
 
     Args:
-      plan: function from an epoch number to arrays with one leading axis of steps.
-      first_epoch, epochs: the epochs first_epoch .. epochs-1.
+      plan: function from an epoch number to arrays (steps, B, …).
+      first_epoch: where it begins.
+      first_step: steps of the first epoch that are left out.
+      share: of each batch; every part, (B / total, …), is an element of its own.
     """
-    example = plan(first_epoch)
-    signature = _map(lambda array: tf.TensorSpec(array.shape[1:], array.dtype), example)
 
-    def steps():
-        for epoch in range(first_epoch, epochs):
+    def elements():
+        for epoch in itertools.count(first_epoch):
             arrays = plan(epoch)
-            for step in range(len(arrays if isinstance(arrays, np.ndarray) else arrays[0])):
-                yield _map(lambda array, step=step: array[step], arrays)
+            steps = len(arrays if isinstance(arrays, np.ndarray) else arrays[0])
+            for step in range(first_step if epoch == first_epoch else 0, steps):
+                for part in range(share.first, share.first + share.count):
+                    yield _map(lambda array, step=step, part=part: np.split(array[step], share.total)[part], arrays)
 
-    return tf.data.Dataset.from_generator(steps, output_signature=signature)
+    signature = _map(lambda array: tf.TensorSpec([array.shape[1] // share.total, *array.shape[2:]], array.dtype), plan(first_epoch))
+    return tf.data.Dataset.from_generator(elements, output_signature=signature)
 
 
 def _map(function, arrays):

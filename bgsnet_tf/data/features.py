@@ -1,116 +1,148 @@
 """The feature cache: what the frozen trunk makes of every training view, computed once and kept on disk.
 
 Letters: R rows, V views, (h, w, c) the trunk's output, K channels of the visual embedding e_g. Item i of a cache is
-view i mod V of row i // V.
+view i mod V of row i // V. The items lie in shards, which are what an interrupted build keeps, what a damaged file
+costs, and what the processes of a distributed run divide among themselves.
 """
 
 import dataclasses
-import json
 import os
-import time
-import zlib
+from collections.abc import Sequence
 
 import numpy as np
 from tqdm import tqdm
 
-SAVE_SECONDS = 30  # an interrupted build loses at most this much
-CHECKSUM_CHUNK = 1 << 24  # bytes
-FILES = ("features.npy", "general.npy")
+from bgsnet_tf import files
+
+SHARD_ITEMS = 512  # at least; a build that is interrupted loses what it has of one shard
+MOST_SHARDS = 256  # every shard keeps two files open
 
 
 @dataclasses.dataclass(frozen=True)
 class FeatureCache:
-    """Memory-mapped trunk features (R·V, h, w, c) and e_g (R·V, K) of V = `views` views of each row."""
+    """Memory-mapped shards of trunk features (n, h, w, c) and of e_g (n, K), over V = `views` views of each row."""
 
-    features: np.ndarray
-    general: np.ndarray
+    shards: Sequence[np.ndarray]
+    general_shards: Sequence[np.ndarray]
     views: int
+
+    @property
+    def dtype(self):
+        return self.shards[0].dtype
+
+    @property
+    def shape(self):
+        """(h, w, c)."""
+        return self.shards[0].shape[1:]
+
+    @property
+    def general(self):
+        """(R·V, K) e_g of all items, in memory."""
+        return np.concatenate(self.general_shards)
 
     def gather(self, items):
         """Trunk features (B, h, w, c) and e_g (B, K) of `items` (B, 2), pairs of row and view."""
         positions = items[:, 0] * self.views + items[:, 1]
-        return self.features[positions], self.general[positions]
+        shard, inside = np.divmod(positions, len(self.shards[0]))
+        return tuple(np.stack([parts[s][i] for s, i in zip(shard, inside)]) for parts in (self.shards, self.general_shards))
 
 
-def open_or_build(directory, fingerprint, items, views, batches, compute, dtype, description):
-    """The cache in `directory`, built first where it is not whole.
+@dataclasses.dataclass(frozen=True)
+class _Shard:
+    """Items start .. stop-1: two arrays, and a note of what they depend on that is written when both are whole."""
 
-    A build that was interrupted continues; a cache with another fingerprint or a damaged file is built anew. Files
-    take their final names only when they are whole.
+    directory: str
+    number: int
+    start: int
+    stop: int
+
+    @property
+    def note(self):
+        return os.path.join(self.directory, f"{self.number:04}.json")
+
+    @property
+    def arrays(self):
+        return [os.path.join(self.directory, f"{self.number:04}-{name}.npy") for name in ("features", "general")]
+
+    def is_whole(self, fingerprint):
+        note = files.read_json(self.note) or {}
+        if note.get("depends_on") != self._depends_on(fingerprint):
+            return False
+        if note["checksums"] == [files.checksum(path) for path in self.arrays]:
+            return True
+        print(f"{self.directory}: shard {self.number} of the feature cache is damaged or missing; computing it again")
+        return False
+
+    def write(self, fingerprint, arrays):
+        with files.naming_full_disk(self.directory):
+            for path, array in zip(self.arrays, arrays):
+                with open(f"{path}.part", "wb") as file:
+                    # Not numpy.save, whose C code does not see that the end of an array no longer fits the disk.
+                    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+                    file.write(np.ascontiguousarray(array).data)
+                os.replace(f"{path}.part", path)
+            checksums = [files.checksum(path) for path in self.arrays]
+            files.write_json(self.note, {"depends_on": self._depends_on(fingerprint), "checksums": checksums})
+
+    def _depends_on(self, fingerprint):
+        return [fingerprint, self.start, self.stop]
+
+
+def open_or_build(directory, fingerprint, items, views, batch_size, compute, dtype, description, worker=0, workers=1, wait=lambda: None):
+    """The cache in `directory`; shards that are missing, damaged or of another fingerprint are computed first.
 
     Args:
       directory: where the cache lies.
       fingerprint: hex digest of all that the features depend on.
       items: R·V.
       views: V.
-      batches: function from a number of finished items to an iterable of the images (B, H, W, 3) of the others.
-      compute: function from images to arrays (features (B, h, w, c), e_g (B, K)).
+      batch_size: items that are computed at once.
+      compute: function from positions (n,) of items to an iterable of the arrays (features (B, h, w, c), e_g (B, K))
+        of one batch after another.
       dtype: of the stored features; e_g is always float32.
       description: for the progress bar.
+      worker, workers: this process computes every `workers`-th shard, from number `worker` on.
+      wait: function that returns when all processes have called it.
 
     Returns:
       `FeatureCache`.
+
+    Raises:
+      UserError: where the disk is full.
     """
     os.makedirs(directory, exist_ok=True)
-    paths = [os.path.join(directory, name) for name in FILES]
-    state = _read_state(directory)
-    if state.get("fingerprint") != fingerprint:
-        state = {}
-    if "checksums" in state and state["checksums"] != [_checksum(path) for path in paths]:
-        print(f"{directory}: a file of the feature cache is damaged or missing; computing it again")
-        state = {}
-    if "checksums" not in state:
-        done = state.get("done", 0) if all(os.path.exists(f"{path}.part") for path in paths) else 0
-        _build(directory, paths, fingerprint, items, done, batches, compute, dtype, description)
-    return FeatureCache(*(np.load(path, mmap_mode="r") for path in paths), views)
+    size = -(-max(SHARD_ITEMS, -(-items // MOST_SHARDS)) // batch_size) * batch_size
+    shards = [_Shard(directory, number, start, min(start + size, items)) for number, start in enumerate(range(0, items, size))]
+    own = shards[worker::workers]
+    missing = [shard for shard in own if not shard.is_whole(fingerprint)]
+    if missing:
+        done = sum(shard.stop - shard.start for shard in own if shard not in missing)
+        _build(missing, fingerprint, compute, dtype, description, done)
+    wait()
+    if worker == 0:
+        _remove_others(directory, shards)
+    arrays = zip(*([np.load(path, mmap_mode="r") for path in shard.arrays] for shard in shards))
+    return FeatureCache(*arrays, views)
 
 
-def _build(directory, paths, fingerprint, items, done, batches, compute, dtype, description):
-    arrays = [np.load(f"{path}.part", mmap_mode="r+") for path in paths] if done else []
-    saved = time.monotonic()
-    with tqdm(total=items, initial=done, desc=description, unit=" views", mininterval=1) as progress:
-        for images in batches(done):
-            parts = compute(images)
-            arrays = arrays or [
-                np.lib.format.open_memmap(f"{path}.part", "w+", kind, (items, *part.shape[1:]))
-                for path, part, kind in zip(paths, parts, (dtype, "float32"))
-            ]
-            for array, part in zip(arrays, parts):
-                array[done : done + len(part)] = part
-            done += len(images)
-            progress.update(len(images))
-            if time.monotonic() - saved > SAVE_SECONDS:
-                for array in arrays:
-                    array.flush()
-                _write_state(directory, fingerprint=fingerprint, done=done)
-                saved = time.monotonic()
-    for array, path in zip(arrays, paths):
-        array.flush()
-        os.replace(f"{path}.part", path)
-    _write_state(directory, fingerprint=fingerprint, checksums=[_checksum(path) for path in paths])
+def _build(shards, fingerprint, compute, dtype, description, done):
+    """Every shard is a whole number of batches, but for the cache's last one, so a batch never spans two."""
+    positions = np.concatenate([np.arange(shard.start, shard.stop) for shard in shards])
+    batches = iter(compute(positions))
+    with tqdm(total=done + len(positions), initial=done, desc=description, unit=" views", mininterval=1) as progress:
+        for shard in shards:
+            parts, found = [], 0
+            while found < shard.stop - shard.start:
+                features, general = next(batches)
+                parts.append((features.astype(dtype), general.astype(np.float32)))
+                found += len(features)
+                progress.update(len(features))
+            shard.write(fingerprint, [np.concatenate(part) for part in zip(*parts)])
 
 
-def _checksum(path):
-    """CRC-32 of a file, None where there is none."""
-    if not os.path.exists(path):
-        return None
-    checksum = 0
-    with open(path, "rb") as file:
-        while chunk := file.read(CHECKSUM_CHUNK):
-            checksum = zlib.crc32(chunk, checksum)
-    return checksum
-
-
-def _read_state(directory):
-    try:
-        with open(os.path.join(directory, "cache.json")) as file:
-            return json.load(file)
-    except (OSError, ValueError):
-        return {}
-
-
-def _write_state(directory, **state):
-    path = os.path.join(directory, "cache.json")
-    with open(f"{path}.part", "w") as file:
-        json.dump(state, file)
-    os.replace(f"{path}.part", path)
+def _remove_others(directory, shards):
+    """Removes what an interrupted build or another layout has left."""
+    kept = {path for shard in shards for path in (shard.note, *shard.arrays)}
+    for name in os.listdir(directory):
+        if os.path.join(directory, name) not in kept:
+            os.remove(os.path.join(directory, name))

@@ -65,7 +65,7 @@ class MetaGNet(GroupedModel):
     def __init__(self, predictor, embeddings, class_attributes, inner_lr, first_order=False, softmax_over_task=False, **kwargs):
         super().__init__(**kwargs)
         self.predictor = predictor
-        self.embeddings = tf.constant(embeddings)
+        self.embeddings = tf.Variable(embeddings, trainable=False)  # so that every device has its own
         self.class_attributes = tf.constant(class_attributes)
         self.inner_lr, self.first_order, self.softmax_over_task = inner_lr, first_order, softmax_over_task
         self.loss_metric = tf.keras.metrics.Mean("loss")
@@ -78,9 +78,10 @@ class MetaGNet(GroupedModel):
         return self.predictor(embeddings)
 
     def train_step(self, episodes):
+        tasks = episodes.query_rows.shape[0] * tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
             support_loss, query_loss = self.task_losses(episodes)
-            loss = query_loss * episodes.query_rows.shape[0]  # Eq. 3 sums over tasks
+            loss = query_loss * tasks  # Eq. 3 sums over tasks
         self.apply_gradients(tape, loss)
         self.loss_metric.update_state(query_loss)
         self.support_loss.update_state(support_loss)

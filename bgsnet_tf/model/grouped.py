@@ -24,8 +24,15 @@ class GroupedModel(tf.keras.Model):
             build(variables)
 
     def apply_gradients(self, tape, loss):
-        """One update of every active group."""
+        """One update of every active group.
+
+        Args:
+          tape: that recorded the loss.
+          loss: mean over this replica's part of the batch, one of equal parts. Optimizers add up the gradients of all
+            replicas, so each counts as its share of the whole batch's mean.
+        """
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
         groups = self.parameter_groups()
-        gradients = tape.gradient(loss, groups)
+        gradients = tape.gradient(loss, groups, output_gradients=tf.constant(1 / replicas))
         for name, variables in groups.items():
             self.group_optimizers[name].apply_gradients(zip(gradients[name], variables))

@@ -1,63 +1,179 @@
 """What happens around the steps of Keras's `fit`: progress, checkpoints, TensorBoard."""
 
 import math
+import signal
+import time
 
 import tensorflow as tf
 from tqdm import tqdm
 
-from bgsnet_tf.errors import UserError
+from bgsnet_tf.errors import Interrupted
+from bgsnet_tf.training.checkpoints import Position
 
 callbacks = tf.keras.callbacks
 
 
-class Progress(callbacks.Callback):
-    """One line for a phase: steps done and to do, rate, time left, loss. Stops at a loss that is not finite.
+class NotFinite(Exception):
+    """A loss is not finite.
+
+    Attributes:
+      position: before the step.
+      loss: its value.
+    """
+
+    def __init__(self, position, loss):
+        super().__init__()
+        self.position, self.loss = position, loss
+
+
+class Reached(Exception):
+    """Training has come to the position that it was to stop before."""
+
+
+class _Located(callbacks.Callback):
+    """Base of callbacks that know where in the phase they are.
+
+    Args:
+      position: where `fit` starts, in the middle of an epoch or not.
+      steps: in a whole epoch.
+
+    Attributes:
+      position: after the last finished step.
+    """
+
+    def __init__(self, position, steps):
+        super().__init__()
+        self.position, self.steps = position, steps
+
+    def on_train_batch_end(self, batch, logs=None):
+        epoch, step = self.position
+        self.position = Position(epoch, step + 1) if step + 1 < self.steps else Position(epoch + 1)
+
+
+class Progress(_Located):
+    """One line for a phase: steps done and to do, rate, time left, loss.
 
     Args:
       description: stage and phase.
       steps: in an epoch.
-      done, epochs: epochs of the phase that are finished, and that there are.
+      position: where `fit` starts.
+      epochs: of the phase.
     """
 
-    def __init__(self, description, steps, done, epochs):
-        super().__init__()
-        self.description, self.steps, self.done, self.epochs = description, steps, done, epochs
+    def __init__(self, description, steps, position, epochs):
+        super().__init__(position, steps)
+        self.description, self.epochs = description, epochs
 
     def on_train_begin(self, logs=None):
-        self.bar = tqdm(total=self.steps * self.epochs, initial=self.steps * self.done, desc=self.description, unit=" steps", mininterval=1)
+        done = self.steps * self.position.epoch + self.position.step
+        self.bar = tqdm(total=self.steps * self.epochs, initial=done, desc=self.description, unit=" steps", mininterval=1)
 
     def on_train_batch_end(self, batch, logs=None):
-        if not math.isfinite(logs["loss"]):
-            self.bar.close()
-            raise UserError(
-                f"{self.description}: the loss is {logs['loss']} at step {self.bar.n + 1}; lower the stage's learning rate. "
-                "The checkpoint of the last whole epoch is kept"
-            )
+        super().on_train_batch_end(batch)
         self.bar.update()
 
     def on_epoch_end(self, epoch, logs=None):
         shown = {name: f"{logs[name]:.3g}" for name in ("loss", "accuracy", "T", "H") if name in logs}
-        self.done += 1
-        self.bar.set_postfix({"epoch": f"{self.done}/{self.epochs}", **shown})
+        self.bar.set_postfix({"epoch": f"{self.position.epoch}/{self.epochs}", **shown})
 
     def on_train_end(self, logs=None):
         self.bar.close()
 
 
-class SaveEpoch(callbacks.Callback):
-    """Saves a checkpoint after every epoch.
+class RequireFinite(_Located):
+    """Raises `NotFinite` after a step whose loss is not finite."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not math.isfinite(logs["loss"]):
+            raise NotFinite(self.position, logs["loss"])
+        super().on_train_batch_end(batch)
+
+
+class StopBefore(_Located):
+    """Raises `Reached` before a step.
 
     Args:
-      checkpoints: `PhaseCheckpoints`.
-      first_of_phase: number of the phase's first epoch in its stage.
+      last: position before that step.
+      steps, position: as for all located callbacks.
     """
 
-    def __init__(self, checkpoints, first_of_phase):
+    def __init__(self, last, steps, position):
+        super().__init__(position, steps)
+        self.last = last
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.position == self.last:
+            raise Reached
+
+
+class KeepMetrics(callbacks.Callback):
+    """Keeps what a checkpoint in the middle of an epoch held of its metrics, which Keras resets when `fit` begins."""
+
+    def __init__(self, position):
         super().__init__()
-        self.checkpoints, self.first_of_phase = checkpoints, first_of_phase
+        self.position = position
+
+    def on_train_begin(self, logs=None):
+        self.values = [variable.numpy() for variable in self._variables()] if self.position.step else None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.values is not None:
+            for variable, value in zip(self._variables(), self.values):
+                variable.assign(value)
+            self.values = None
+
+    def _variables(self):
+        return [variable for metric in self.model.metrics for variable in metric.variables]
+
+
+class SaveProgress(_Located):
+    """Saves checkpoints: every so many minutes, when `fit` ends, when the process is asked to end, and the best by validation.
+
+    What falls due with the last step of an epoch waits for the epoch's scores and summaries.
+
+    Args:
+      run: the `Run`.
+      stage: the `StageFolder`, whose clock it keeps.
+      checkpoints: the `PhaseCheckpoints`.
+      best: `PhaseCheckpoints` of the stage's best epoch.
+      steps: in a whole epoch.
+      request: `interruption.Request`.
+      position: where `fit` starts.
+    """
+
+    def __init__(self, run, stage, checkpoints, best, steps, request, position):
+        super().__init__(position, steps)
+        self.run, self.stage, self.checkpoints, self.best, self.request = run, stage, checkpoints, best, request
+        self.saved_at = time.monotonic()
+
+    def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch)
+        if self.position.step:
+            self._save_if_due()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.checkpoints.save(epoch - self.first_of_phase + 1)
+        better = "AUSUC" in logs and self.stage.is_best(epoch + 1, logs["AUSUC"])
+        if self.run.any_worker(better and self.run.worker.is_chief)[0]:
+            self.best.save(Position(epoch + 1))
+            self.stage.note_time()
+        self._save_if_due()
+
+    def on_train_end(self, logs=None):
+        self._save()
+
+    def _save_if_due(self):
+        due = time.monotonic() - self.saved_at >= 60 * self.run.config.run.checkpoint_every
+        due, asked = self.run.any_worker(due and self.run.worker.is_chief, self.request.signal is not None)
+        if due or asked:
+            self._save()
+        if asked:
+            self.request.fulfil()
+            raise Interrupted(signal.SIGTERM)  # another process of this run was asked
+
+    def _save(self):
+        self.checkpoints.save(self.position)
+        self.stage.note_time()
+        self.saved_at = time.monotonic()
 
 
 class CountEpochs(callbacks.Callback):

@@ -3,11 +3,29 @@
 import hashlib
 import json
 import os
+import re
+import resource
+import shutil
+import time
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from bgsnet_tf import files
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.training.strategy import CHIEF
+
+PREFIX = "checkpoint"
+CHECKSUMS = "checksums.json"
+BEST = "best"  # the folder, beside those of the phases, of the best epoch by validation
+
+
+class Position(NamedTuple):
+    """How far a phase is: finished epochs, and finished steps of the next one."""
+
+    epoch: int
+    step: int = 0
 
 
 class StageFolder:
@@ -17,22 +35,24 @@ class StageFolder:
       run_dir: folder of the run.
       stage: name of the stage.
       settings: dict of all that the stage's result depends on.
+      writes: whether this process does; others only keep account.
 
     Raises:
       UserError: where the folder holds the work of other settings.
     """
 
-    def __init__(self, run_dir, stage, settings):
+    def __init__(self, run_dir, stage, settings, writes=True):
         self.path = os.path.join(run_dir, "checkpoints", stage)
-        self.name = stage
+        self.name, self._writes = stage, writes
         self._state_path = os.path.join(self.path, "stage.json")
         settings = json.loads(json.dumps(settings))
         if os.path.exists(self._state_path):
-            with open(self._state_path) as file:
-                self._state = json.load(file)
+            self._state = files.read_json(self._state_path)
+            if self._state is None:
+                raise UserError(f"{self._state_path} is damaged; delete {self.path} to train the stage again")
             self._refuse_other(settings)
         else:
-            self._state = {"settings": settings, "digest": None}
+            self._state = {"settings": settings, "digest": None, "seconds": 0.0, "peak_memory_bytes": 0}
 
     @property
     def finished(self):
@@ -45,20 +65,46 @@ class StageFolder:
 
     def start(self):
         """Puts the settings on record before any checkpoint is written."""
-        os.makedirs(self.path, exist_ok=True)
+        self._started = time.monotonic()
+        if self._writes:
+            with files.naming_full_disk(os.path.dirname(self.path)):
+                os.makedirs(self.path, exist_ok=True)
+                self._write()
+
+    def note_time(self):
+        """Adds the time since the last note to the stage's own, so that it survives the process."""
+        now = time.monotonic()
+        self._state["seconds"] += now - self._started
+        self._started = now
+        self._state["peak_memory_bytes"] = max(self._state["peak_memory_bytes"], peak_memory())
         self._write()
 
-    def finish(self, model):
+    def is_best(self, epoch, score):
+        """Whether the validation score after an epoch of the stage beats all before; if so, it is put on record."""
+        best = self._state.get("best")
+        if best and best["score"] >= score:
+            return False
+        self._state["best"] = {"epoch": epoch, "score": score}
+        return True
+
+    def finish(self, model, last_phase):
+        """Puts the weights' digest on record, and removes the checkpoints of the phases before the last."""
         self._state["digest"] = weights_digest(model)
-        self._write()
+        self.note_time()
+        if self._writes:
+            for name in set(os.listdir(self.path)) - {last_phase, BEST, os.path.basename(self._state_path)}:
+                shutil.rmtree(self.phase(name))
+
+    def reopen(self):
+        """Takes back that the stage is finished."""
+        self._state["digest"] = None
 
     def phase(self, name):
         return os.path.join(self.path, name)
 
     def _write(self):
-        with open(f"{self._state_path}.part", "w") as file:
-            json.dump(self._state, file, indent=1)
-        os.replace(f"{self._state_path}.part", self._state_path)
+        if self._writes:
+            files.write_json(self._state_path, self._state, indent=1)
 
     def _refuse_other(self, settings):
         before = self._state["settings"]
@@ -81,38 +127,85 @@ class StageFolder:
 
 
 class PhaseCheckpoints:
-    """The newest checkpoint of one phase: weights, optimizers' state, finished epochs."""
+    """The newest checkpoints of one phase: weights, optimizers' state, metrics, and how far training was.
 
-    def __init__(self, directory, model, optimizers=None):
-        self.epoch = tf.Variable(0, trainable=False, dtype=tf.int64)
-        parts = {"model": model, "epoch": self.epoch, **{f"optimizer_{name}": o for name, o in (optimizers or {}).items()}}
-        self._checkpoint = tf.train.Checkpoint(**parts)
-        self._manager = tf.train.CheckpointManager(self._checkpoint, directory, max_to_keep=1)
+    A checkpoint is a folder `<epochs>-<steps>` with TensorFlow's files and their checksums. It takes that name when it
+    is whole.
+
+    Args:
+      directory: of the phase.
+      model: its network.
+      optimizers: parameter group to optimizer.
+      metrics: of the epoch that is under way.
+      keep: how many stay.
+      worker: this process; all of a distributed run must save together, since TensorFlow gathers some variables, and
+        the chief's files stay.
+    """
+
+    def __init__(self, directory, model, optimizers=None, metrics=(), keep=2, worker=CHIEF):
+        self.directory, self.keep, self.worker = directory, keep, worker
+        parts = {f"optimizer_{name}": optimizer for name, optimizer in (optimizers or {}).items()}
+        self._checkpoint = tf.train.Checkpoint(model=model, metrics=list(metrics), **parts)
 
     def restore(self):
-        """Fills weights and optimizers from the newest checkpoint, if there is one. Returns the finished epochs.
+        """Fills weights, optimizers and metrics from the newest whole checkpoint. Returns its `Position`, None if there is none.
 
         Raises:
-          UserError: where the checkpoint is of another architecture, or unreadable.
+          UserError: where the checkpoint is of another architecture.
         """
-        path = self._manager.latest_checkpoint
-        if not path:
-            return 0
-        try:
-            status = self._checkpoint.restore(path)
-            status.assert_existing_objects_matched()
-            status.expect_partial()
-        except (ValueError, AssertionError, tf.errors.OpError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(
-                f"checkpoint {path} does not fit this network ({reason}); it is of another architecture or damaged: "
-                "give another --run_dir, or delete its stage's folder"
-            ) from error
-        return int(self.epoch.numpy())
+        for position in reversed(self._positions()):
+            path = self._path(position)
+            if not _is_whole(path):
+                print(f"checkpoint {path} is damaged; continuing from the one before")
+                continue
+            try:
+                status = self._checkpoint.read(os.path.join(path, PREFIX))
+                status.assert_existing_objects_matched()
+                status.expect_partial()
+            except (ValueError, AssertionError, tf.errors.OpError) as error:
+                reason = str(error).strip().splitlines()[0]
+                raise UserError(
+                    f"checkpoint {path} does not fit this network ({reason}); it is of another architecture: "
+                    "give another --run_dir, or delete its stage's folder"
+                ) from error
+            return position
+        return None
 
-    def save(self, epoch):
-        self.epoch.assign(epoch)
-        self._manager.save(checkpoint_number=epoch)
+    def save(self, position):
+        """Writes a checkpoint, then removes those that are too many.
+
+        Raises:
+          UserError: where the disk is full; older checkpoints stay.
+        """
+        path = self._path(position)
+        part = f"{path}.part" if self.worker.is_chief else f"{path}.part{self.worker.index}"
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+            os.makedirs(part)
+            with files.naming_full_disk(self.directory):
+                self._checkpoint.write(os.path.join(part, PREFIX))
+                checksums = {name: files.checksum(os.path.join(part, name)) for name in os.listdir(part)}
+                files.write_json(os.path.join(part, CHECKSUMS), checksums)
+            if self.worker.is_chief:
+                shutil.rmtree(path, ignore_errors=True)  # a damaged one, or the same again
+                os.rename(part, path)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        if self.worker.is_chief:
+            for old in self._positions()[: -self.keep]:
+                shutil.rmtree(self._path(old))
+
+    def _path(self, position):
+        return os.path.join(self.directory, f"{position.epoch:06}-{position.step:06}")
+
+    def _positions(self):
+        names = os.listdir(self.directory) if os.path.isdir(self.directory) else []
+        return sorted(Position(*map(int, name.split("-"))) for name in names if re.fullmatch(r"\d+-\d+", name))
+
+
+def _is_whole(path):
+    checksums = files.read_json(os.path.join(path, CHECKSUMS))
+    return bool(checksums) and all(files.checksum(os.path.join(path, name)) == value for name, value in checksums.items())
 
 
 def weights_digest(*models):
@@ -122,3 +215,8 @@ def weights_digest(*models):
         for weight in model.get_weights():
             digest.update(np.ascontiguousarray(weight))
     return digest.hexdigest()
+
+
+def peak_memory():
+    """The most memory that this process has had in RAM, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

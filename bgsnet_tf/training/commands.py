@@ -1,19 +1,21 @@
 """What `train.py` and `evaluate.py` do once their flags are read."""
 
 import contextlib
+import dataclasses
 import os
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from bgsnet_tf import files
 from bgsnet_tf.data import images
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.evaluation import bootstrap, calibration, metrics, report
 from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.serving import cost, exported, versions
-from bgsnet_tf.training import reference, reporting, stages
+from bgsnet_tf.training import reference, reporting, stages, strategy
 from bgsnet_tf.training.run import Run
 
 DELTA_FLAGS = {"fused": "delta", "general": "delta_general", "special": "delta_special"}
@@ -23,12 +25,19 @@ def train(config):
     """Trains all stages of a run that are not finished, and exports the network; with --calibrate, chooses δ before.
 
     Raises:
-      UserError: for bad data, settings that do not fit the run folder, or a loss that is not finite.
+      UserError: for bad data, settings that do not fit the run folder, a folder in use, a full disk, a lost process of
+        a distributed run, or a loss that is not finite.
+      Interrupted: after a signal, with all that was done saved.
     """
     if config.evaluation.calibrate:
         config = _calibrated(config)
-    run, bgsnet = fit(config)
-    if run.benchmark.features is None:  # a server gets images
+    with _working(config) as run:
+        bgsnet = _fit(run)
+        if run.benchmark.features is not None or not run.worker.is_chief:
+            return  # a server gets images
+        if run.strategy.num_replicas_in_sync > 1:
+            run = dataclasses.replace(run, training=False, strategy=tf.distribute.get_strategy())
+            bgsnet = stages.build_bgsnet(run)
         _write_version(run, bgsnet)
 
 
@@ -43,7 +52,7 @@ def export(config, prune_threshold=0.0, prune_to=0):
     Raises:
       UserError: where the run is not finished or takes no images, or cannot be pruned so, or has no rows to score the result on.
     """
-    run = _open(config, training=False)
+    run = open_run(config)
     if run.benchmark.features is not None:
         raise UserError("a run with --input=features has no network that takes images, so there is nothing to serve")
     bgsnet = stages.build_bgsnet(run)
@@ -56,9 +65,8 @@ def export(config, prune_threshold=0.0, prune_to=0):
 
 def fit(config):
     """As `train`, without --calibrate and without an export. Returns the `Run` and its `BGSNet`."""
-    run = _open(config, training=True)
-    with _naming_bad_images(run):
-        return run, stages.build_bgsnet(run)
+    with _working(config) as run:
+        return run, _fit(run)
 
 
 def evaluate(config, html=True):
@@ -74,7 +82,7 @@ def evaluate(config, html=True):
     Raises:
       UserError: where the run is not finished.
     """
-    run = _open(config, training=False)
+    run = open_run(config)
     benchmark = run.benchmark
     _require_test_rows(benchmark)
     bgsnet = stages.build_bgsnet(run)
@@ -135,7 +143,7 @@ def evaluate_export(config, version):
     Returns:
       The printed numbers in percent, by name.
     """
-    run = _open(config, training=False)
+    run = open_run(config)
     benchmark, seen = run.benchmark, len(run.benchmark.test_seen)
     _require_test_rows(benchmark)
     scores = exported.calibrated_scores(version, benchmark, run.test_rows, config.evaluation.eval_batch_size)
@@ -158,21 +166,47 @@ def with_deltas(config, deltas):
 
 def _calibrated(config):
     validation = validation_run(config)
-    fit(validation)
-    return with_deltas(config, evaluate(validation)["deltas"])
+    run, _ = fit(validation)
+    if run.worker.is_chief:
+        evaluate(validation)
+    run.wait_for_workers()
+    return with_deltas(config, files.read_json(os.path.join(run.directory, "results.json"))["deltas"])
 
 
-def _open(config, training):
+def open_run(config):
+    """The `Run` of these settings, for reading."""
+    _set_precision(config)
+    return Run(config, load_benchmark(config.data), training=False)
+
+
+@contextlib.contextmanager
+def _working(config):
+    """The run, for training: its folder belongs to this process, or to those that share its strategy."""
+    _set_precision(config)
+    devices = strategy.make(config.run.strategy)
+    if config.run.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    run = Run(config, load_benchmark(config.data), True, devices)
+    stages.check_folders(run)
+    with contextlib.ExitStack() as stack:
+        if run.worker.is_chief:
+            try:
+                os.makedirs(run.directory, exist_ok=True)
+                stack.enter_context(files.locked(run.directory))
+                files.remove_unfinished(run.directory)
+                config.write(os.path.join(run.directory, "config.flags"))
+            except OSError as error:
+                raise UserError(f"--run_dir={run.directory} cannot be written: {error.strerror}") from error
+        yield run
+
+
+def _fit(run):
+    with _naming_bad_images(run), strategy.naming_lost_workers(run.strategy):
+        return stages.build_bgsnet(run)
+
+
+def _set_precision(config):
     tf.keras.mixed_precision.set_global_policy("mixed_bfloat16" if config.run.precision == "bfloat16" else "float32")
-    run = Run(config, load_benchmark(config.data), training)
-    if training:
-        stages.check_folders(run)
-        try:
-            os.makedirs(run.directory, exist_ok=True)
-            config.write(os.path.join(run.directory, "config.flags"))
-        except OSError as error:
-            raise UserError(f"--run_dir={run.directory} cannot be written: {error.strerror}") from error
-    return run
 
 
 def _require_test_rows(benchmark):
@@ -183,7 +217,8 @@ def _require_test_rows(benchmark):
 
 def _write_version(run, bgsnet):
     directory = os.path.join(run.directory, "export")
-    path = versions.write_next(bgsnet, run.benchmark, run.views, run.config.evaluation.delta, directory)
+    with files.naming_full_disk(run.directory):
+        path = versions.write_next(bgsnet, run.benchmark, run.views, run.config.evaluation.delta, directory)
     print(f"exported to {path}")
 
 

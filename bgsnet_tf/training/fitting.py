@@ -1,14 +1,22 @@
-"""How a stage is fitted: phase after phase through Keras's `fit`, from where the last checkpoint stands."""
+"""How a stage is fitted: phase after phase through Keras's `fit`, from where the last checkpoint stands.
+
+Keras's BackupAndRestore is not used: it knows nothing of several optimizers, of phases, or of metrics that an epoch has
+gathered so far, and keeps a single unchecked copy.
+"""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from bgsnet_tf import interruption
+from bgsnet_tf.data.batches import Share
+from bgsnet_tf.errors import UserError
 from bgsnet_tf.model.grouped import GroupedModel
-from bgsnet_tf.training import callbacks, optimizers
-from bgsnet_tf.training.checkpoints import PhaseCheckpoints
+from bgsnet_tf.training import callbacks, diagnosis, optimizers
+from bgsnet_tf.training.checkpoints import BEST, PhaseCheckpoints, Position
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +44,7 @@ class Fit:
       model: the network that trains.
       saved: the part of it whose weights are the stage's result.
       steps: updates an epoch.
-      dataset: function (first epoch, end) to a dataset of the batches of those epochs.
+      dataset: function (first epoch, first step, `Share`) to an endless dataset of that share of the batches from there on.
       optimizer: name.
       rates: parameter group to learning rate.
       weight_decay: of all groups.
@@ -46,7 +54,7 @@ class Fit:
     model: GroupedModel
     saved: Any
     steps: int
-    dataset: Callable[[int, int], tf.data.Dataset]
+    dataset: Callable[[int, int, Share], tf.data.Dataset]
     optimizer: str
     rates: Mapping[str, float]
     weight_decay: float
@@ -54,45 +62,115 @@ class Fit:
 
 
 def fit_stage(run, stage, fit, phases):
-    """Trains a stage to its end, or only restores it where it is finished. Ends with the last phase prepared."""
+    """Trains a stage to its end, or only restores it where it is finished. Ends with the last phase prepared.
+
+    Raises:
+      UserError: where no checkpoint of a finished stage is whole and `run.training` is off, for a loss that is not
+        finite, or for a full disk.
+      Interrupted: after a signal; the step is finished and saved.
+    """
     phases = [phase for phase in phases if phase.epochs]
+    last = phases[-1]
     if stage.finished:
-        phases[-1].prepare()
-        PhaseCheckpoints(stage.phase(phases[-1].name), fit.saved).restore()
-        return
+        last.prepare()
+        if PhaseCheckpoints(stage.phase(last.name), fit.saved).restore() == Position(last.epochs):
+            return
+        if not run.training:
+            raise UserError(f"the checkpoint of the finished stage {stage.path} is damaged or missing; the same train.py command mends it")
+        stage.reopen()
     stage.start()
     first_epoch = 0
     for phase in phases:
         phase.prepare()
         _fit_phase(run, stage, fit, phase, first_epoch)
         first_epoch += phase.epochs
-    stage.finish(fit.saved)
+    stage.finish(fit.saved, last.name)
 
 
 def _fit_phase(run, stage, fit, phase, first_epoch):
-    groups = fit.model.parameter_groups()
+    model = fit.model
     schedule = {"steps": fit.steps * phase.epochs, "schedule": run.config.run.lr_schedule, "warmup": run.config.run.warmup}
     by_group = {
         name: optimizers.make(fit.optimizer, fit.rates[name], weight_decay=fit.weight_decay, variables=variables, **schedule)
-        for name, variables in groups.items()
+        for name, variables in model.parameter_groups().items()
     }
-    fit.model.compile(by_group, jit_compile=run.config.run.xla)
-    checkpoints = PhaseCheckpoints(stage.phase(phase.name), fit.saved, by_group)
-    done = checkpoints.restore()
-    if done == phase.epochs:
-        return
-    end = first_epoch + phase.epochs
-    fit.model.fit(
-        fit.dataset(first_epoch + done, end),
-        initial_epoch=first_epoch + done,
-        epochs=end,
-        steps_per_epoch=fit.steps,
-        verbose=0,
-        callbacks=[
-            *([callbacks.ValidationScores(fit.score)] if run.scores_epochs else []),
-            *phase.callbacks(first_epoch),
-            callbacks.Progress(f"{stage.name} {phase.name}", fit.steps, done, phase.epochs),
-            tf.keras.callbacks.TensorBoard(run.logs(stage.name), write_graph=False),
-            callbacks.SaveEpoch(checkpoints, first_epoch),
-        ],
+    model.compile(by_group, jit_compile=run.config.run.xla)
+    checkpoints = PhaseCheckpoints(stage.phase(phase.name), fit.saved, by_group, model.metrics, run.config.run.keep_checkpoints, run.worker)
+    position = checkpoints.restore()
+    run.require_agreement(*(position or (-1, -1)))
+    if position is None:
+        position = Position(0)
+        checkpoints.save(position)  # what a loss that is not finite goes back to
+    try:
+        with interruption.deferred() as request:
+            best = PhaseCheckpoints(stage.phase(BEST), fit.saved, keep=1, worker=run.worker)
+            save = functools.partial(callbacks.SaveProgress, run, stage, checkpoints, best, fit.steps, request)
+            _fit_from(run, stage, fit, phase, first_epoch, position, save)
+    except callbacks.NotFinite as failure:
+        raise UserError(_explain(run, stage, fit, phase, first_epoch, checkpoints, failure)) from None
+
+
+def _fit_from(run, stage, fit, phase, first_epoch, position, last_callback):
+    """Fits a phase from a position to its end.
+
+    Args:
+      last_callback: function from a position where `fit` starts to a Keras callback.
+    """
+    while position.epoch < phase.epochs:
+        # Keras wants epochs of equal length, so what is left of a begun one is fitted by itself.
+        end = position.epoch + 1 if position.step else phase.epochs
+        displays = _displays(run, stage, fit, phase, position) if run.worker.is_chief else []
+        fit.model.fit(
+            _distributed(run.strategy, functools.partial(fit.dataset, first_epoch + position.epoch, position.step)),
+            initial_epoch=first_epoch + position.epoch,
+            epochs=first_epoch + end,
+            steps_per_epoch=fit.steps - position.step,
+            verbose=0,
+            callbacks=[
+                callbacks.KeepMetrics(position),
+                *([callbacks.ValidationScores(fit.score)] if run.scores_epochs else []),
+                *phase.callbacks(first_epoch),
+                *displays,
+                callbacks.RequireFinite(position, fit.steps),
+                last_callback(position),
+            ],
+        )
+        position = Position(end)
+
+
+def _displays(run, stage, fit, phase, position):
+    progress = callbacks.Progress(f"{stage.name} {phase.name}", fit.steps, position, phase.epochs)
+    return [progress, tf.keras.callbacks.TensorBoard(run.logs(stage.name), write_graph=False)]
+
+
+def _distributed(strategy, dataset):
+    """The strategy's form of `dataset`, a function from a `Share`: every process makes its own share alone."""
+
+    def of_process(context):
+        total = context.num_replicas_in_sync
+        count = total // context.num_input_pipelines
+        own = dataset(Share(context.input_pipeline_id * count, count, total))
+        # Known to be endless, it is not asked at every step, in all processes, whether it has ended.
+        return own.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+
+    return strategy.distribute_datasets_from_function(of_process)
+
+
+def _explain(run, stage, fit, phase, first_epoch, checkpoints, failure):
+    """What went wrong at a step, and in which tensor, found by repeating the steps since the last checkpoint."""
+    failed, tensor = failure.position, None
+    if run.strategy.num_replicas_in_sync == 1:
+        print(f"{stage.name} {phase.name}: the loss is {failure.loss}; repeating the steps since the last checkpoint to see why")
+        try:
+            stop = functools.partial(callbacks.StopBefore, failed, fit.steps)
+            _fit_from(run, stage, fit, phase, first_epoch, checkpoints.restore(), stop)
+        except callbacks.Reached:
+            batch = next(iter(fit.dataset(first_epoch + failed.epoch, failed.step, Share())))
+            tensor = diagnosis.first_bad_tensor(fit.model, batch)
+        except callbacks.NotFinite:
+            pass  # an earlier step this time: operations that are not deterministic
+    return (
+        f"{stage.name} {phase.name}: the loss is {failure.loss} at step {failed.step + 1} of epoch {failed.epoch + 1}"
+        + (f"; the first tensor that is not finite is {tensor}" if tensor else "")
+        + ". Lower the stage's learning rate; the last checkpoint before it is kept"
     )

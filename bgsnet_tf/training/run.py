@@ -14,6 +14,7 @@ from bgsnet_tf.data.images import Views
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.evaluation import metrics
 from bgsnet_tf.training.checkpoints import StageFolder
+from bgsnet_tf.training.strategy import sum_over_workers, this_worker
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,11 +25,13 @@ class Run:
       config: its settings.
       benchmark: its data, in the split of the settings.
       training: whether unfinished stages are trained, or refused.
+      strategy: the devices that train; one where nothing does.
     """
 
     config: Config
     benchmark: Benchmark
     training: bool
+    strategy: tf.distribute.Strategy = dataclasses.field(default_factory=tf.distribute.get_strategy)
 
     @property
     def directory(self):
@@ -66,6 +69,29 @@ class Run:
         """Whether every epoch is scored: only inside the validation split, since nothing is to be learnt from a test split."""
         return self.training and self.config.data.split == "validation"
 
+    @functools.cached_property
+    def worker(self):
+        """The `Worker` that this process is."""
+        return this_worker(self.strategy)
+
+    def any_worker(self, *facts):
+        """Each of the facts, true where it is so in any of the processes that train; the same in all of them."""
+        if self.worker.count == 1:
+            return facts
+        return tuple(sum_over_workers(self.strategy, [int(fact) for fact in facts]) > 0)
+
+    def wait_for_workers(self):
+        """Returns when all processes that train have come here."""
+        self.any_worker(False)
+
+    def require_agreement(self, *numbers):
+        """Raises a `UserError` where the processes that train do not all come with the same numbers."""
+        if self.worker.count > 1 and np.any(sum_over_workers(self.strategy, numbers) != np.multiply(numbers, self.worker.count)):
+            raise UserError(
+                f"the processes of this run see different checkpoints below --run_dir={self.directory}; "
+                "it must be one folder on a file system that all of them share"
+            )
+
     def logs(self, stage):
         return os.path.join(self.directory, "logs", stage)
 
@@ -75,7 +101,7 @@ class Run:
         Raises:
           UserError: where it is not finished but should be, or holds the work of other settings.
         """
-        folder = StageFolder(self.directory, name, settings)
+        folder = StageFolder(self.directory, name, settings, writes=self.worker.is_chief)
         if not (self.training or folder.finished):
             raise UserError(f"stage {name} of --run_dir={self.directory} is not finished; the same train.py command continues it")
         tf.keras.utils.set_random_seed(zlib.crc32(f"{self.config.run.seed} {name}".encode()))

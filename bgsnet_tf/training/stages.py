@@ -13,7 +13,7 @@ from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.model.bsnet import BSNet, phases
 from bgsnet_tf.model.gnet import MetaGNet, SupervisedGNet
 from bgsnet_tf.model.layers import Predictor
-from bgsnet_tf.training import callbacks
+from bgsnet_tf.training import callbacks, strategy
 from bgsnet_tf.training.checkpoints import StageFolder
 from bgsnet_tf.training.fitting import Fit, FitPhase, fit_stage
 
@@ -25,9 +25,17 @@ SUMMARY_IMAGES = 256  # behind TensorBoard's histograms
 def build_bgsnet(run):
     """The BGSNet of a run, through all stages that are not finished yet.
 
+    The networks live under `run.strategy`. With more replicas than one, they are for training alone: TensorFlow keeps
+    batch norm's averages apart on every replica.
+
     Raises:
       UserError: where `run.training` is off and a stage is not finished.
     """
+    with run.strategy.scope():
+        return _build_bgsnet(run)
+
+
+def _build_bgsnet(run):
     gnet, finetuned = finetune(run)
     cache = functools.cache(functools.partial(feature_cache, run, gnet, finetuned))  # only built if a stage asks for it
     if run.config.meta.gnet and run.config.meta.meta:
@@ -69,14 +77,17 @@ def finetune(run):
     def plan(epoch):
         return batches.epoch_batches(len(run.labels), run.views.count, settings.finetune_batch_size, run.config.run.seed, epoch)
 
-    def dataset(first_epoch, epochs):
-        return images.shuffled_image_batches(run.benchmark, run.labels, batches.epochs_dataset(plan, first_epoch, epochs), run.views)
+    def dataset(*start):
+        return images.shuffled_image_batches(run.benchmark, run.labels, batches.epochs_dataset(plan, *start), run.views)
+
+    predict = tf.function(gnet.call, reduce_retracing=True)
 
     def score():
         items, batch_size = images.items_of(run.test_rows), run.config.evaluation.eval_batch_size
-        return run.score(gnet.predict(images.image_batches(run.benchmark, items, run.views, batch_size), verbose=0))
+        tested = images.image_batches(run.benchmark, items, run.views, batch_size)
+        return run.score(np.concatenate(list(strategy.each_batch(run.strategy, predict, tested))))
 
-    steps = batches.steps_per_epoch(len(run.labels), settings.finetune_batch_size)
+    steps = _steps(run, "finetune_batch_size", settings.finetune_batch_size)
     rates = {"heads": settings.finetune_lr, "backbone": settings.finetune_backbone_lr}
     fit = Fit(gnet, gnet, steps, dataset, settings.finetune_optimizer, rates, settings.finetune_weight_decay, score)
     phases = [
@@ -88,11 +99,18 @@ def finetune(run):
     return gnet, stage.digest
 
 
+def _steps(run, flag, batch_size):
+    """Updates an epoch over the training rows."""
+    strategy.require_equal_parts(run.strategy, flag, min(len(run.labels), batch_size))
+    return batches.steps_per_epoch(len(run.labels), batch_size)
+
+
 def _build_backbone(run, weights):
     if run.benchmark.features is not None:
         return backbone.identity(run.benchmark.features.shape[1])
     flags = run.config.backbone
-    return backbone.build(flags.backbone, weights, run.config.data.image_size, flags.preprocessing, flags.split_layer)
+    synchronized = run.config.run.sync_batch_norm and run.strategy.num_replicas_in_sync > 1
+    return backbone.build(flags.backbone, weights, run.config.data.image_size, flags.preprocessing, flags.split_layer, synchronized)
 
 
 def feature_cache(run, gnet, finetuned, test_rows=False):
@@ -100,6 +118,7 @@ def feature_cache(run, gnet, finetuned, test_rows=False):
     settings, benchmark = run.config.cache, run.benchmark
     rows, views = (run.test_rows, 1) if test_rows else (benchmark.train, settings.cache_views)
     items = images.items_of(rows, views)
+    batch_size = run.config.evaluation.eval_batch_size
     depends_on = (finetuned, benchmark.fingerprint(), repr(run.views), settings.cache_dtype, views)
 
     @tf.function(reduce_retracing=True)
@@ -107,15 +126,21 @@ def feature_cache(run, gnet, finetuned, test_rows=False):
         trunk_features = gnet.trunk(batch, training=False)
         return trunk_features, gnet.tail(trunk_features, training=False)
 
+    def compute(positions):
+        return strategy.each_batch(run.strategy, embed, images.image_batches(benchmark, items[positions], run.views, batch_size))
+
     return features.open_or_build(
         directory=os.path.join(run.directory, "cache", "test" if test_rows else "train"),
         fingerprint=hashlib.sha256(repr(depends_on).encode()).hexdigest(),
         items=len(items),
         views=views,
-        batches=lambda done: images.image_batches(benchmark, items[done:], run.views, run.config.evaluation.eval_batch_size),
-        compute=lambda batch: [output.numpy() for output in embed(batch)],
+        batch_size=batch_size,
+        compute=compute,
         dtype=settings.cache_dtype,
         description="feature cache",
+        worker=run.worker.index,
+        workers=run.worker.count,
+        wait=run.wait_for_workers,
     )
 
 
@@ -126,7 +151,8 @@ def meta(run, gnet, finetuned, cache):
     way = episodes.feasible_way(len(run.benchmark.seen_classes), settings.way)
     if way < settings.way and not stage.finished:
         print(f"meta: {len(run.benchmark.seen_classes)} seen classes allow tasks of {way} classes, not --way={settings.way}")
-    embeddings = np.zeros([1, 1], np.float32) if stage.finished else np.array(cache().general)
+    strategy.require_equal_parts(run.strategy, "meta_tasks", settings.meta_tasks)
+    embeddings = np.zeros([1, 1], np.float32) if stage.finished else cache().general
     model = MetaGNet(
         gnet.predictor, embeddings, run.class_attributes, settings.inner_lr, settings.first_order, settings.episode_softmax == "task"
     )
@@ -138,8 +164,8 @@ def meta(run, gnet, finetuned, cache):
         stacked = episodes.Episodes(*map(np.stack, zip(*drawn)))
         return episodes.in_views(rng, stacked, cache().views)
 
-    def dataset(first_epoch, epochs):
-        return batches.epochs_dataset(plan, first_epoch, epochs).prefetch(2)
+    def dataset(*start):
+        return batches.epochs_dataset(plan, *start).prefetch(2)
 
     def score():
         return run.score(gnet.predictor(cache(test_rows=True).general).numpy())
@@ -174,17 +200,19 @@ def train_bsnet(run, gnet, finetuned, cache):
     def plan(epoch):
         return batches.epoch_batches(len(run.labels), cache().views, settings.bsnet_batch_size, run.config.run.seed, epoch)
 
-    def dataset(first_epoch, epochs):
-        return _cached_batches(cache(), run.labels, batches.epochs_dataset(plan, first_epoch, epochs))
+    def dataset(*start):
+        return _cached_batches(cache(), run.labels, batches.epochs_dataset(plan, *start))
+
+    predict = tf.function(lambda inputs: bsnet(inputs), reduce_retracing=True)
 
     def score():
         tested = cache(test_rows=True)
         batch = run.config.evaluation.eval_batch_size
-        attributes = bsnet.predict(_slices(tested, batch), verbose=0)
+        attributes = np.concatenate(list(strategy.each_batch(run.strategy, predict, _slices(tested, batch))))
         general = gnet.predictor(tested.general).numpy() if run.config.meta.gnet else 0.0
         return run.score(general + attributes)
 
-    steps = batches.steps_per_epoch(len(run.labels), settings.bsnet_batch_size)
+    steps = _steps(run, "bsnet_batch_size", settings.bsnet_batch_size)
     rates = {"heads": settings.bsnet_lr, "tails": settings.tail_lr, "gates": settings.gate_lr}
     fit = Fit(bsnet, bsnet, steps, dataset, settings.bsnet_optimizer, rates, settings.bsnet_weight_decay, score)
     watch = functools.partial(_bsnet_callbacks, run, gnet, cache)
@@ -206,15 +234,16 @@ def _cached_batches(cache, labels, item_batches):
     batch_size = item_batches.element_spec.shape[0]
 
     def example(items):
-        found, general = tf.numpy_function(cache.gather, [items], [cache.features.dtype, tf.float32])
-        found = tf.ensure_shape(found, [batch_size, *cache.features.shape[1:]])
-        general = tf.ensure_shape(general, [batch_size, *cache.general.shape[1:]])
+        found, general = tf.numpy_function(cache.gather, [items], [cache.dtype, tf.float32])
+        found = tf.ensure_shape(found, [batch_size, *cache.shape])
+        general = tf.ensure_shape(general, [batch_size, cache.general_shards[0].shape[1]])
         return (tf.cast(found, tf.float32), general), tf.gather(labels, items[:, 0])
 
     return item_batches.map(example, 2).prefetch(2)
 
 
 def _slices(cache, batch_size):
-    """A dataset of ((features, e_g),) over a whole cache, in order."""
-    items = tf.data.Dataset.from_tensor_slices(images.items_of(np.arange(len(cache.general)))).batch(batch_size)
-    return _cached_batches(cache, np.zeros(len(cache.general), np.int32), items).map(lambda inputs, _: (inputs,))
+    """A dataset of (features, e_g) over a whole cache, in order."""
+    count = sum(map(len, cache.shards))
+    items = tf.data.Dataset.from_tensor_slices(images.items_of(np.arange(count))).batch(batch_size)
+    return _cached_batches(cache, np.zeros(count, np.int32), items).map(lambda inputs, _: inputs)

@@ -22,11 +22,23 @@ def test_fewer_items_than_a_batch_make_one_smaller_batch():
     assert batches.steps_per_epoch(5, 8) == 1
 
 
-def test_a_later_start_sees_the_same_epochs():
-    def plan(epoch):
-        return batches.epoch_batches(16, 2, 4, seed=7, epoch=epoch)
+def plan(epoch):
+    return batches.epoch_batches(16, 2, 4, seed=7, epoch=epoch)
 
-    whole = [step.numpy() for step in batches.epochs_dataset(plan, 0, 3)]
-    resumed = [step.numpy() for step in batches.epochs_dataset(plan, 2, 3)]
-    np.testing.assert_array_equal(whole[8:], resumed)
+
+def elements(count, *start, **share):
+    return [element.numpy() for element in batches.epochs_dataset(plan, *start, **share).take(count)]
+
+
+def test_a_later_start_sees_the_same_epochs():
+    whole = elements(12, 0)
+    np.testing.assert_array_equal(whole[8:], elements(4, 2))
+    np.testing.assert_array_equal(whole[6:], elements(6, 1, 2))
     assert np.any(whole[0] != whole[4])
+
+
+def test_shares_make_up_the_batch():
+    whole = elements(6, 0, 3)
+    halves = [elements(12, 0, 3, share=batches.Share(first, 2, 4)) for first in (0, 2)]
+    for step, batch in enumerate(whole):
+        np.testing.assert_array_equal(np.concatenate([*halves[0][2 * step : 2 * step + 2], *halves[1][2 * step : 2 * step + 2]]), batch)

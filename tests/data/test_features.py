@@ -1,4 +1,4 @@
-"""The cache is exact, continues an interrupted build, and notices damage."""
+"""The cache is exact, continues an interrupted build, is divided among processes, and notices damage."""
 
 import os
 
@@ -6,92 +6,121 @@ import numpy as np
 import pytest
 
 from bgsnet_tf.data import features
+from bgsnet_tf.errors import UserError
 
-ITEMS, VIEWS, BATCH = 12, 3, 5
+ITEMS, VIEWS, BATCH = 24, 3, 5
 IMAGES = np.random.default_rng(0).normal(size=(ITEMS, 4, 4, 3)).astype(np.float32)
 
 
-def compute(images):
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    """Shards of 10, 10 and 4 items."""
+    monkeypatch.setattr(features, "SHARD_ITEMS", 8)
+
+
+def embed(images):
     return images * 2, images.mean(axis=(1, 2))
 
 
-def build(directory, fingerprint="a", dtype="float32", compute=compute):
-    starts = []
+def build(directory, fingerprint="a", dtype="float32", embed=embed, **processes):
+    """The cache, and the positions that were computed for it."""
+    computed = []
 
-    def batches(done):
-        starts.append(done)
-        for start in range(done, ITEMS, BATCH):
-            yield IMAGES[start : start + BATCH]
+    def compute(positions):
+        for start in range(0, len(positions), BATCH):
+            batch = positions[start : start + BATCH]
+            parts = embed(IMAGES[batch])
+            computed.extend(batch)
+            yield parts
 
-    cache = features.open_or_build(str(directory), fingerprint, ITEMS, VIEWS, batches, compute, dtype, "test")
-    return cache, starts
+    return features.open_or_build(str(directory), fingerprint, ITEMS, VIEWS, BATCH, compute, dtype, "test", **processes), computed
+
+
+def everything(cache):
+    items = np.stack(np.divmod(np.arange(ITEMS), VIEWS), axis=1)
+    return cache.gather(items)
+
+
+def interrupt_at_batch(number):
+    calls = []
+
+    def interrupted(images):
+        calls.append(len(images))
+        if len(calls) == number:
+            raise KeyboardInterrupt
+        return embed(images)
+
+    return interrupted
 
 
 def test_float32_cache_equals_what_was_computed_bit_for_bit(tmp_path):
     cache, _ = build(tmp_path)
-    expected = compute(IMAGES)
-    np.testing.assert_array_equal(cache.features, expected[0])
+    expected = embed(IMAGES)
+    np.testing.assert_array_equal(everything(cache)[0], expected[0])
+    np.testing.assert_array_equal(everything(cache)[1], expected[1])
     np.testing.assert_array_equal(cache.general, expected[1])
+    assert cache.shape == (4, 4, 3)
 
 
 def test_float16_cache_is_the_rounded_one(tmp_path):
     cache, _ = build(tmp_path, dtype="float16")
-    assert cache.features.dtype == np.float16 and cache.general.dtype == np.float32
-    np.testing.assert_array_equal(cache.features, (IMAGES * 2).astype(np.float16))
+    assert cache.dtype == np.float16 and cache.general.dtype == np.float32
+    np.testing.assert_array_equal(everything(cache)[0], (IMAGES * 2).astype(np.float16))
 
 
 def test_gather_takes_rows_and_views(tmp_path):
     cache, _ = build(tmp_path)
-    found, general = cache.gather(np.array([[2, 1], [0, 0]]))
-    np.testing.assert_array_equal(found, IMAGES[[7, 0]] * 2)
-    np.testing.assert_array_equal(general, compute(IMAGES[[7, 0]])[1])
+    found, general = cache.gather(np.array([[7, 1], [0, 0]]))
+    np.testing.assert_array_equal(found, IMAGES[[22, 0]] * 2)
+    np.testing.assert_array_equal(general, embed(IMAGES[[22, 0]])[1])
 
 
 def test_a_whole_cache_is_not_computed_again(tmp_path):
     build(tmp_path)
     assert build(tmp_path)[1] == []
-    assert sorted(os.listdir(tmp_path)) == ["cache.json", "features.npy", "general.npy"]
 
 
 def test_another_fingerprint_is_computed_anew(tmp_path):
     build(tmp_path)
-    assert build(tmp_path, "b")[1] == [0]
+    assert build(tmp_path, "b")[1] == list(range(ITEMS))
 
 
-def test_an_interrupted_build_continues(tmp_path, monkeypatch):
-    monkeypatch.setattr(features, "SAVE_SECONDS", 0)
-    calls = []
+def test_another_batch_size_leaves_no_file_of_the_old_shards(tmp_path, monkeypatch):
+    build(tmp_path)
+    monkeypatch.setattr(features, "SHARD_ITEMS", ITEMS)
+    cache, computed = build(tmp_path)
+    assert computed == list(range(ITEMS)) and len(os.listdir(tmp_path)) == 3
+    np.testing.assert_array_equal(everything(cache)[0], IMAGES * 2)
 
-    def interrupted(images):
-        calls.append(len(images))
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return compute(images)
 
+def test_an_interrupted_build_keeps_whole_shards(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        build(tmp_path, compute=interrupted)
-    assert not os.path.exists(tmp_path / "features.npy")
-    cache, starts = build(tmp_path)
-    assert starts == [10]
-    np.testing.assert_array_equal(cache.features, IMAGES * 2)
+        build(tmp_path, embed=interrupt_at_batch(4))
+    cache, computed = build(tmp_path)
+    assert computed == list(range(10, ITEMS))
+    np.testing.assert_array_equal(everything(cache)[0], IMAGES * 2)
 
 
-def test_an_interrupted_build_of_other_features_starts_over(tmp_path, monkeypatch):
-    monkeypatch.setattr(features, "SAVE_SECONDS", 0)
-
-    def interrupted(images):
-        if len(images) < BATCH:
-            raise KeyboardInterrupt
-        return compute(images)
-
+def test_an_interrupted_build_of_other_features_starts_over(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        build(tmp_path, compute=interrupted)
-    assert build(tmp_path, "b")[1] == [0]
+        build(tmp_path, embed=interrupt_at_batch(4))
+    assert build(tmp_path, "b")[1] == list(range(ITEMS))
 
 
-@pytest.mark.parametrize("name", features.FILES)
+def test_processes_divide_the_shards(tmp_path):
+    """The second process is here before the first, and waits for its shards."""
+    by_first = []
+    cache, by_second = build(
+        tmp_path, worker=1, workers=2, wait=lambda: by_first.extend(build(tmp_path, workers=2)[1]) if not by_first else None
+    )
+    assert by_second == list(range(10, 20))
+    assert by_first == [*range(10), *range(20, 24)]
+    np.testing.assert_array_equal(everything(cache)[0], IMAGES * 2)
+
+
+@pytest.mark.parametrize("name", ["0001-features.npy", "0001-general.npy"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
-def test_a_damaged_file_is_found_and_computed_again(tmp_path, capsys, name, damage):
+def test_a_damaged_file_is_found_and_its_shard_alone_computed_again(tmp_path, capsys, name, damage):
     build(tmp_path)
     content = bytearray((tmp_path / name).read_bytes())
     content[-3] ^= 1
@@ -99,6 +128,16 @@ def test_a_damaged_file_is_found_and_computed_again(tmp_path, capsys, name, dama
         (tmp_path / name).unlink()
     else:
         (tmp_path / name).write_bytes(content if damage == "flip" else content[:-4])
-    cache, starts = build(tmp_path)
-    assert starts == [0] and "damaged" in capsys.readouterr().out
-    np.testing.assert_array_equal(cache.features, IMAGES * 2)
+    cache, computed = build(tmp_path)
+    assert computed == list(range(10, 20)) and "damaged" in capsys.readouterr().out
+    np.testing.assert_array_equal(everything(cache)[0], IMAGES * 2)
+
+
+def test_a_full_disk_is_one_error_and_what_fits_stays(tmp_path, file_size_limit):
+    """The system's file-size limit fails the write of a shard that is larger than the others."""
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path, embed=interrupt_at_batch(3))
+    with file_size_limit(1000), pytest.raises(UserError, match="disk is full"):
+        build(tmp_path)
+    assert build(tmp_path)[1] == list(range(10, ITEMS))
+    assert not list(tmp_path.glob("*.part"))

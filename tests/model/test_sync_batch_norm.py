@@ -22,7 +22,10 @@ def build(sync_batch_norm):
         outputs = tf.keras.layers.BatchNormalization(momentum=0.9)(outputs)
         outputs = tf.keras.layers.Activation("swish", name=f"activation_{i}")(outputs)
     pooled = tf.keras.layers.GlobalAveragePooling2D()(outputs)
-    trunk, tail = backbone.split(tf.keras.Model(inputs, pooled), tf.identity, "activation_1", sync_batch_norm)
+    network = tf.keras.Model(inputs, pooled)
+    if sync_batch_norm:
+        backbone.synchronize_batch_norms(network)
+    trunk, tail = backbone.split(network, tf.identity, "activation_1")
     return trunk, tail, tail.copy("copy")
 
 
@@ -93,28 +96,21 @@ def differences(one, other):
 
 @pytest.fixture(scope="module")
 def results():
-    """(outputs, gradients, weights after) of two replicas and of one device, each without and with synchronization."""
+    """(outputs, gradients, weights after) of two replicas, without and with synchronization, and of one device."""
     values = random_weights()
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         replicas = pool.submit(on_two_replicas, values).result()
-    return replicas, [on_one_device(values, sync_batch_norm) for sync_batch_norm in (False, True)]
+    return replicas, on_one_device(values, sync_batch_norm=False)
 
 
 def test_two_synchronized_replicas_are_one_device(results):
-    (_, replicas), (_, device) = results
+    """The one device has Keras's plain batch norms."""
+    (_, replicas), device = results
     assert max(differences(replicas[:1], device[:1])) < 1e-5
     assert max(differences(replicas[1], device[1])) < 1e-5
     assert max(differences(replicas[2], device[2])) < 1e-5
 
 
-def test_on_one_device_only_the_moving_variances_differ_by_their_sample_correction(results):
-    _, (plain, synchronized) = results
-    assert max(differences(synchronized[:1], plain[:1])) < 1e-5
-    assert max(differences(synchronized[1], plain[1])) < 1e-5
-    differing = [d for d in differences(synchronized[2], plain[2]) if d > 1e-5]
-    assert 0 < len(differing) <= len(plain[2]) / 5  # kernel, gamma, beta, moving mean and moving variance a convolution
-
-
 def test_without_synchronization_replicas_see_their_own_images_only(results):
-    (replicas, _), (device, _) = results
+    (replicas, _), device = results
     assert np.max(np.abs(replicas[0] - device[0])) > 1e-2

@@ -9,7 +9,7 @@ import tensorflow as tf
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.model.grouped import GroupedModel
 from bgsnet_tf.training import optimizers
-from bgsnet_tf.training.checkpoints import PhaseCheckpoints
+from bgsnet_tf.training.checkpoints import PhaseCheckpoints, Position
 
 HAS_ADDONS = importlib.util.find_spec("tensorflow_addons") is not None
 ADDONS = ["LAMB", "RectifiedAdam", "Lookahead:LAMB", "Lookahead:Adam"]
@@ -58,8 +58,8 @@ def test_a_restored_optimizer_goes_on_as_if_nothing_had_happened(name, tmp_path)
     first, second = compiled(name, schedule="cosine"), compiled(name, schedule="cosine")
     for _ in range(3):
         first.step()
-    PhaseCheckpoints(str(tmp_path), first, first.group_optimizers).save(1)
-    assert PhaseCheckpoints(str(tmp_path), second, second.group_optimizers).restore() == 1
+    PhaseCheckpoints(str(tmp_path), first, first.group_optimizers).save(Position(1, 2))
+    assert PhaseCheckpoints(str(tmp_path), second, second.group_optimizers).restore() == Position(1, 2)
     for _ in range(3):
         second.step()
     np.testing.assert_array_equal(second.matrix, whole.matrix)

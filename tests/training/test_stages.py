@@ -13,14 +13,13 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.summary import summary_iterator
 
 from bgsnet_tf.data.loading import load_benchmark
-from bgsnet_tf.errors import UserError
+from bgsnet_tf.errors import Interrupted, UserError
 from bgsnet_tf.training import commands, stages
-from bgsnet_tf.training.callbacks import SaveEpoch
 from bgsnet_tf.training.checkpoints import weights_digest
 from bgsnet_tf.training.run import Run
-from tests.conftest import tiny_config_below
 
 
 def folder_digest(config):
@@ -46,25 +45,6 @@ def assert_equal(one, other):
         np.testing.assert_array_equal(one[name], other[name])
 
 
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory):
-    """(config, results, table) of a whole run, made once: tests copy its folder."""
-    root = tmp_path_factory.mktemp("trained")
-    config = tiny_config_below(root)
-    table = io.StringIO()
-    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(table):
-        commands.train(config)
-        results = commands.evaluate(config)
-    return config, results, table.getvalue()
-
-
-@pytest.fixture
-def copied(trained, tmp_path):
-    """Settings of a copy of the finished run, which a test may spoil."""
-    shutil.copytree(trained[0].run.run_dir, tmp_path / "copied")
-    return trained[0].replace(run_dir=str(tmp_path / "copied"))
-
-
 def without_stages(config, *stages):
     """The same run with these stages still to do."""
     for stage in stages:
@@ -72,33 +52,25 @@ def without_stages(config, *stages):
     return config
 
 
-@pytest.fixture
-def interrupt(monkeypatch):
-    """Makes training stop as by Ctrl-C after a number of saved epochs."""
-
-    def after(epochs):
-        saved = []
-        save = SaveEpoch.on_epoch_end
-
-        def on_epoch_end(self, epoch, logs=None):
-            save(self, epoch, logs)
-            saved.append(epoch)
-            if len(saved) == epochs:
-                raise KeyboardInterrupt
-
-        monkeypatch.setattr(SaveEpoch, "on_epoch_end", on_epoch_end)
-
-    return after
-
-
-# The run has 3 epochs of finetune (phases of 1 and 2), 2 of meta, 3 of bsnet (phases of 2 and 1).
-@pytest.mark.parametrize("epochs", [2, 4, 7])
-def test_a_continued_run_equals_an_uninterrupted_one(trained, tmp_path, interrupt, epochs):
+# The run has 9 steps of finetune (phases of 1 and 2 epochs of 3), 6 of meta (2 epochs), 9 of bsnet (phases of 2 and 1).
+@pytest.mark.parametrize("steps", [2, 9, 13, 22])
+def test_a_run_that_was_asked_to_end_continues_as_if_it_was_not(trained, tmp_path, signal_after, steps):
     continued = trained[0].replace(run_dir=str(tmp_path / "continued"))
-    interrupt(epochs)
-    with pytest.raises(KeyboardInterrupt):
+    signal_after(steps)
+    with pytest.raises(Interrupted):
         train(continued)
     assert_equal(attributes(train(continued), continued), attributes(train(trained[0]), continued))
+    assert logged(continued) == logged(trained[0])
+
+
+def logged(config):
+    """Every number in TensorBoard's event files, once each however often it was written, but for those about time."""
+    found = {}
+    for path in sorted(pathlib.Path(config.run.run_dir, "logs").rglob("events*")):
+        for event in summary_iterator.summary_iterator(str(path)):
+            for value in event.summary.value:
+                found[str(path.parent.relative_to(config.run.run_dir)), value.tag, event.step] = value.tensor.SerializeToString()
+    return found
 
 
 def test_a_finished_run_is_restored_and_not_trained_again(tiny_config, monkeypatch):
@@ -145,7 +117,7 @@ def test_cached_features_equal_the_networks_own_bit_for_bit(trained, tmp_path):
     cache = stages.feature_cache(run, gnet, finetuned)
     images = np.stack([run.views(tf.io.decode_image(tf.io.read_file(p), channels=3)) for p in run.benchmark.paths[run.benchmark.train[:8]]])
     features = tf.function(gnet.trunk)(tf.constant(images))
-    np.testing.assert_array_equal(cache.features[:8], features)
+    np.testing.assert_array_equal(cache.shards[0][:8], features)
     np.testing.assert_array_equal(cache.general[:8], tf.function(gnet.tail)(features))
 
 
@@ -189,7 +161,7 @@ def test_bfloat16_trains(trained, tmp_path):
 
 def test_a_run_writes_what_the_design_names(trained):
     config, results, table = trained
-    names = {"config.flags", "checkpoints", "logs", "cache", "export", "figures"}
+    names = {".lock", "config.flags", "checkpoints", "logs", "cache", "export", "figures"}
     names |= {"results.json", "results.csv", "per_class.csv", "report.html"}
     assert set(os.listdir(config.run.run_dir)) == names
     with open(os.path.join(config.run.run_dir, "results.json")) as file:

@@ -1,0 +1,69 @@
+"""Trains one run with several processes on this machine, to try out what several machines would do.
+
+    python -m bgsnet_tf.training.local_workers --workers=2 --flagfile=configs/demo.flags --run_dir=runs/demo2
+
+Every process is `train.py --strategy=multi_worker` with the same flags and a TF_CONFIG of its own. Output of all but
+the chief is marked with the worker's number. When one ends with an error, the others are ended too.
+"""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import threading
+
+from absl import flags
+
+import bgsnet_tf
+from bgsnet_tf import cli, config
+from bgsnet_tf.errors import UserError
+
+TRAIN = pathlib.Path(bgsnet_tf.__file__).parents[1] / "train.py"
+GRACE = 60  # seconds for a worker to save when another one has ended
+
+
+def main():
+    settings = config.from_flags()
+    given = [f"--{name}={value}" for name, value in settings.replace(strategy="multi_worker").values().items()]
+    addresses = _free_addresses(flags.FLAGS.workers)
+    workers = [_start(given, addresses, index) for index in range(len(addresses))]
+    echoes = [threading.Thread(target=_echo, args=(index, worker.stdout)) for index, worker in enumerate(workers) if index]
+    for echo in echoes:
+        echo.start()
+    try:
+        statuses = [worker.wait() for worker in workers]
+    finally:
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.wait(GRACE)
+        for echo in echoes:
+            echo.join()
+    if any(statuses):
+        raise UserError(f"the workers ended with status {', '.join(map(str, statuses))}; the same command continues the run")
+
+
+def _free_addresses(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    for one in sockets:
+        one.close()
+    return addresses
+
+
+def _start(given, addresses, index):
+    task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+    output = {} if index == 0 else {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen([sys.executable, TRAIN, *given], env={**os.environ, "TF_CONFIG": json.dumps(task)}, **output)
+
+
+def _echo(index, lines):
+    for line in lines:
+        print(f"[worker {index}] {line}", end="")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_integer("workers", 2, "Number of processes.", lower_bound=1)
+    cli.run(main)

@@ -1,0 +1,88 @@
+"""Kills a run again and again while it trains, and starts it again: python -m tests.training.kills KILLS SEED flags…
+
+Every process is killed a random time after it has come to one of the parts of a run, a few times in each of them.
+"""
+
+import collections
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from tests.conftest import ROOT
+
+PARTS = ("finetune heads", "finetune all", "feature cache", "meta episodes", "bsnet gates", "bsnet instance", "export")
+LONGEST_LIFE = 3.0  # seconds in a part before the kill
+PATIENCE = 300  # seconds for a part to come, and for a process to end
+
+
+class Disturbed:
+    """One process of a run, and the part that it is in."""
+
+    def __init__(self, flags, run_dir):
+        self.run_dir, self.text = pathlib.Path(run_dir), ""
+        command = [sys.executable, "train.py", *flags, f"--run_dir={run_dir}"]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
+
+    def _read(self):
+        while chunk := os.read(self.process.stdout.fileno(), 4096):
+            self.text += chunk.decode(errors="replace")
+
+    def part(self):
+        """Index of the part that was begun last, -1 before the first."""
+        if list(self.run_dir.glob("export/.part*")):
+            return len(PARTS) - 1
+        seen = [(self.text.rfind(f"{name}:"), i) for i, name in enumerate(PARTS)]
+        position, index = max(seen)
+        return index if position >= 0 else -1
+
+    def wait_for(self, part):
+        """Waits until the process is in a part, or in a later one, or has ended."""
+        until = time.monotonic() + PATIENCE
+        while self.part() < part and self.process.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+
+    def end(self):
+        self.process.wait(PATIENCE)
+        self.reader.join()
+        return self.process.returncode
+
+
+def disturb(flags, run_dir, kills, seed):
+    """Kills a run `kills` times, then lets it end.
+
+    Returns:
+      Counter of (part, signal) of the kills that met a living process.
+
+    Raises:
+      AssertionError: for a process that ends otherwise than it should.
+    """
+    rng = random.Random(seed)
+    met = collections.Counter()
+    for kill in range(kills):
+        process = Disturbed(flags, run_dir)
+        process.wait_for(kill * len(PARTS) // kills)
+        time.sleep(rng.uniform(0, LONGEST_LIFE))
+        number = rng.choice([signal.SIGKILL, signal.SIGTERM])
+        part = process.part()
+        process.process.send_signal(number)
+        status = process.end()
+        expected = {-signal.SIGKILL} if number == signal.SIGKILL else {128 + signal.SIGTERM, -signal.SIGTERM}
+        assert status in expected | {0}, process.text  # 0: it was done before the signal came
+        if status:
+            met[PARTS[part] if part >= 0 else "start", signal.Signals(number).name] += 1
+    last = Disturbed(flags, run_dir)
+    assert last.end() == 0, last.text
+    return met
+
+
+if __name__ == "__main__":
+    *others, run_dir = sys.argv[3:]
+    for (part, name), count in disturb(others, run_dir.removeprefix("--run_dir="), int(sys.argv[1]), int(sys.argv[2])).items():
+        print(f"{part}: {count} × {name}")

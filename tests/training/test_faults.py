@@ -1,0 +1,96 @@
+"""Real faults: a full disk, a folder that cannot be written or is in use, damaged checkpoints, losses that are not finite."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from bgsnet_tf import files
+from bgsnet_tf.errors import UserError
+from bgsnet_tf.training import commands
+from tests.conftest import ROOT
+from tests.training.test_stages import assert_equal, attributes, train, without_stages
+
+
+def stage_state(config, stage):
+    return json.loads(pathlib.Path(config.run.run_dir, "checkpoints", stage, "stage.json").read_text())
+
+
+def unfinished_files(config):
+    return list(pathlib.Path(config.run.run_dir).rglob("*.part*"))
+
+
+@pytest.mark.parametrize("stage, size", [("finetune", 20_000), ("bsnet", 200_000)])
+def test_a_disk_that_is_full_while_a_checkpoint_is_written(trained, copied, file_size_limit, stage, size):
+    without_stages(copied, *{"finetune": ["finetune", "meta", "bsnet"], "bsnet": ["bsnet"]}[stage])
+    with file_size_limit(size), pytest.raises(UserError, match=f"checkpoints/{stage}.*disk is full.*make room"):
+        train(copied)
+    assert not unfinished_files(copied)
+    assert_equal(attributes(train(copied), copied), attributes(train(trained[0]), copied))
+
+
+def test_a_disk_that_is_full_while_an_export_is_written(copied, file_size_limit):
+    versions = os.listdir(pathlib.Path(copied.run.run_dir, "export"))
+    with file_size_limit(50_000), pytest.raises(UserError, match="disk is full"):
+        commands.export(copied)
+    assert os.listdir(pathlib.Path(copied.run.run_dir, "export")) == versions
+
+
+def test_a_folder_that_cannot_be_written(tiny_config):
+    with pytest.raises(UserError, match="--run_dir=/proc/run cannot be written"):
+        commands.fit(tiny_config.replace(run_dir="/proc/run"))
+
+
+def test_a_second_process_is_refused(copied):
+    with files.locked(copied.run.run_dir):
+        before = sorted(pathlib.Path(copied.run.run_dir).rglob("*"))
+        command = [sys.executable, "train.py", f"--flagfile={copied.run.run_dir}/config.flags", f"--run_dir={copied.run.run_dir}"]
+        second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert second.returncode == 1 and "Traceback" not in second.stderr
+    assert f"is in use by process {os.getpid()}" in second.stderr
+    assert sorted(pathlib.Path(copied.run.run_dir).rglob("*")) == before
+
+
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(trained, tmp_path, signal_after, capsys):
+    config = trained[0].replace(run_dir=str(tmp_path / "run"), checkpoint_every=0.0)
+    signal_after(23)
+    with pytest.raises(KeyboardInterrupt):
+        train(config)
+    newest = sorted(pathlib.Path(config.run.run_dir, "checkpoints", "bsnet", "instance").iterdir())[-1]
+    _flip_a_byte(next(newest.glob("*.data-*")))
+    restored = train(config)
+    assert f"{newest} is damaged" in capsys.readouterr().out
+    assert_equal(attributes(restored, config), attributes(train(trained[0]), config))
+
+
+def test_damaged_checkpoints_of_a_finished_stage(trained, copied):
+    """Reading refuses them, training mends them."""
+    for checkpoint in pathlib.Path(copied.run.run_dir, "checkpoints", "bsnet", "instance").iterdir():
+        _flip_a_byte(next(checkpoint.glob("*.data-*")))
+    with pytest.raises(UserError, match="bsnet is damaged or missing; the same train.py command mends it"):
+        commands.evaluate(copied)
+    assert_equal(attributes(train(copied), copied), attributes(train(trained[0]), copied))
+
+
+def _flip_a_byte(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_loss_that_is_not_finite_names_step_stage_and_tensor(copied):
+    without_stages(copied, "bsnet")
+    broken = copied.replace(tail_lr=1e30, bsnet_lr=1e30, checkpoint_every=0.0)
+    with pytest.raises(UserError, match=r"bsnet gates: the loss is nan at step \d of epoch 1; the first tensor that is not finite is "):
+        train(broken)
+    assert stage_state(broken, "bsnet")["digest"] is None
+    assert list(pathlib.Path(broken.run.run_dir, "checkpoints", "bsnet", "gates").iterdir())
+
+
+def test_stages_keep_account_of_time_and_memory(trained):
+    for stage in ("finetune", "meta", "bsnet"):
+        state = stage_state(trained[0], stage)
+        assert 0 < state["seconds"] < 600 and 1e8 < state["peak_memory_bytes"] < 1e11

@@ -1,0 +1,111 @@
+"""Two replicas compute what one does, in one process and in two, and a process that is lost ends the others."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import ROOT, tiny_config_below
+
+# At least 20 steps of every stage. Adam would make jumps of the sign of a gradient that is 0 but for rounding, and so
+# would a ReLU of an activation.
+STEPS = {
+    "split_layer": "activation_1",
+    "preprocessing": "tf",
+    "finetune_head_epochs": 0,
+    "finetune_epochs": 7,
+    "meta_epochs": 4,
+    "meta_steps": 5,
+    "training_style": "parallel",
+    "eph_max": 7,
+    "cache_dtype": "float32",
+    "finetune_optimizer": "SGD",
+    "meta_optimizer": "SGD",
+    "bsnet_optimizer": "SGD",
+}
+
+
+def arguments(settings):
+    return [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in settings.values().items()]
+
+
+def start(settings, replicas=1, task=None, addresses=()):
+    environment = dict(os.environ, CUDA_VISIBLE_DEVICES="")
+    if addresses:
+        environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": list(addresses)}, "task": {"type": "worker", "index": task}})
+    command = [sys.executable, "-m", "tests.training.distributed", str(replicas), *arguments(settings)]
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(*processes):
+    for process in processes:
+        output, _ = process.communicate(timeout=600)
+        assert process.returncode == 0, output
+
+
+def free_addresses(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
+    for s in sockets:
+        s.close()
+    return addresses
+
+
+def smooth_backbone():
+    inputs = outputs = tf.keras.Input((32, 32, 3))
+    for i, channels in enumerate((6, 8, 10)):
+        outputs = tf.keras.layers.Conv2D(channels, 3, strides=2, padding="same", use_bias=False)(outputs)
+        outputs = tf.keras.layers.BatchNormalization(momentum=0.9)(outputs)
+        outputs = tf.keras.layers.Activation("swish", name=f"activation_{i}")(outputs)
+    return tf.keras.Model(inputs, tf.keras.layers.GlobalAveragePooling2D()(outputs))
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    """(settings, weights) of the run on one device."""
+    root = tmp_path_factory.mktemp("one")
+    smooth_backbone().save(root / "backbone.keras")
+    settings = tiny_config_below(root).replace(**STEPS, strategy="one_device", backbone=str(root / "backbone.keras"))
+    finish(start(settings))
+    return settings, weights(settings)
+
+
+def weights(settings):
+    with np.load(pathlib.Path(settings.run.run_dir, "weights.npz")) as file:
+        return [file[name] for name in file.files]
+
+
+def test_the_weights_move_far_more_than_the_tolerance(one):
+    """Of the trunk in stage 1, and of the tails, which start as one, in stage 3."""
+    settings, trained = one
+    before = tf.keras.models.load_model(settings.backbone.backbone).get_weights()
+    (trunk,) = (array for array in trained if array.shape == before[0].shape)
+    general, *tails = (array for array in trained if array.shape == before[-5].shape)
+    assert len(tails) == 2
+    for one_kernel, other in ((trunk, before[0]), (tails[0], general), (tails[1], general), (tails[0], tails[1])):
+        assert np.max(np.abs(one_kernel - other)) > 1e-3
+
+
+def assert_close(found, expected):
+    assert [array.shape for array in found] == [array.shape for array in expected]
+    for array, reference in zip(found, expected):
+        np.testing.assert_allclose(array, reference, rtol=1e-5, atol=1e-5)
+
+
+def test_two_replicas_in_one_process_equal_one(one, tmp_path):
+    settings = one[0].replace(strategy="mirrored", run_dir=str(tmp_path / "run"))
+    finish(start(settings, replicas=2))
+    assert_close(weights(settings), one[1])
+
+
+def test_two_processes_equal_one(one, tmp_path):
+    settings = one[0].replace(strategy="multi_worker", run_dir=str(tmp_path / "run"))
+    addresses = free_addresses(2)
+    finish(*(start(settings, 1, task, addresses) for task in range(2)))
+    assert_close(weights(settings), one[1])
