@@ -11,7 +11,7 @@ from tests.serving.test_client import ROOT
 
 def run(*arguments):
     program = [sys.executable, "-m", "bgsnet_tf.serving.batch", *arguments]
-    return subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
 @pytest.mark.parametrize("form", FORMATS)
