@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 
 import apache_beam
 from apache_beam.io import fileio
@@ -51,7 +52,8 @@ def run(version, pattern, output, form, batch_size, options):
         FileSystems.join(output, "problems"), ".csv", header=",".join(PROBLEM_COLUMNS), skip_if_empty=True
     )
     with apache_beam.Pipeline(options=PipelineOptions(options)) as pipeline:
-        images = pipeline | fileio.MatchFiles(pattern) | apache_beam.Reshuffle() | "read" >> _step(_read)
+        paths = pipeline | fileio.MatchFiles(pattern) | "paths" >> apache_beam.Map(_path) | apache_beam.Reshuffle()
+        images = paths | "read" >> _step(_read)
         answers = images[RECORDS] | RunInference(KeyedModelHandler(ExportHandler(version, batch_size))) | "record" >> _step(_record)
         answers[RECORDS] | "format" >> apache_beam.Map(row) | "write" >> sink
         (images[PROBLEMS], answers[PROBLEMS]) | apache_beam.Flatten() | apache_beam.Map(_csv_line) | "write problems" >> problem_sink
@@ -91,12 +93,16 @@ def _step(function):
     return apache_beam.FlatMap(function).with_outputs(PROBLEMS, main=RECORDS)
 
 
-def _read(file):
+def _path(file):
+    return os.fsencode(file.path)  # Beam cannot pass on text that is no UTF-8
+
+
+def _read(path):
     try:
-        with FileSystems.open(file.path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
-            yield file.path, stream.read()
+        with FileSystems.open(os.fsdecode(path), compression_type=CompressionTypes.UNCOMPRESSED) as stream:
+            yield path, stream.read()
     except OSError as error:
-        yield _problem(file.path, f"cannot be read: {error}")
+        yield _problem(path, f"cannot be read: {error}")
 
 
 def _record(answered):
@@ -110,7 +116,7 @@ def _record(answered):
 
 def _problem(path, text):
     Metrics.counter(__name__, PROBLEMS).inc()
-    return TaggedOutput(PROBLEMS, (path, " ".join(text.split())))
+    return TaggedOutput(PROBLEMS, (records.printable(path), " ".join(text.split())))
 
 
 def _csv_line(cells):

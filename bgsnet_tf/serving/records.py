@@ -23,7 +23,7 @@ def record(path, answer):
     """The fields of an image, from its path and its dict of outputs of `serving_default`."""
     index = int(answer["class_index"])
     return {
-        "image": path,
+        "image": os.fsencode(path),
         "class_name": answer["class_name"].decode(),
         "class_index": index,
         "score": float(answer["scores"][index]),
@@ -41,7 +41,7 @@ def example(fields):
         return tf.train.Feature(float_list=tf.train.FloatList(value=values))
 
     feature = {
-        "image": text(os.fsencode(fields["image"])),
+        "image": text(fields["image"]),
         "class_name": text(fields["class_name"].encode()),
         "class_index": tf.train.Feature(int64_list=tf.train.Int64List(value=[fields["class_index"]])),
         "score": numbers([fields["score"]]),
@@ -52,7 +52,12 @@ def example(fields):
 
 def row(fields):
     """A record's row of Parquet, by column."""
-    return {**fields, "image": os.fsencode(fields["image"]).decode(errors="backslashreplace")}
+    return {**fields, "image": printable(fields["image"])}
+
+
+def printable(path):
+    """A path, given as bytes, as text that is UTF-8."""
+    return path.decode(errors="backslashreplace")
 
 
 def parquet_schema():

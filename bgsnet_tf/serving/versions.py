@@ -71,10 +71,10 @@ def _turn_in(directory):
 
 def _fingerprint(served):
     """SHA-256 of what an export answers by: names, preprocessing, φ, δ and weights."""
-    digest = hashlib.sha256(repr((served.class_names.numpy().tolist(), served.views)).encode())
-    for array in (served.class_embeddings, served.offsets, *served.network_variables):
-        digest.update(array.numpy().tobytes())
-    return digest.hexdigest()
+    described = repr((served.class_names.numpy().tolist(), served.views)).encode()
+    arrays = [served.class_embeddings.numpy().tobytes(), served.offsets.numpy().tobytes()]
+    weights = sorted(hashlib.sha256(v.numpy().tobytes()).digest() for v in served.network_variables)  # a graph lists them in any order
+    return hashlib.sha256(b"".join([described, *arrays, *weights])).hexdigest()
 
 
 def _save(served, path, fingerprint):

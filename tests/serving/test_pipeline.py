@@ -14,23 +14,22 @@ from tests.serving.test_client import ROOT
 
 pytest.importorskip("apache_beam", reason="apache-beam is not installed; see requirements-beam.txt")
 
-from apache_beam.io.filesystem import FileMetadata  # noqa: E402
-
 from bgsnet_tf.serving import pipeline  # noqa: E402
 
 
 @pytest.mark.parametrize("form", ["tfrecord", "parquet"])
 def test_every_good_image_has_its_answer_and_bad_ones_are_listed(exported, photos, tmp_path, form):
+    (photos / "3.jpg").rename(os.fsdecode(bytes(photos) + b"/caf\xe9.jpg"))  # no UTF-8
     output = str(tmp_path / "scored")
     assert pipeline.run(f"{exported.directory}/1", f"{photos}/*.jpg", output, form, 3, []) == (7, 1)
     assert {os.path.splitext(name)[1] for name in os.listdir(output)} == {f".{form}", ".csv"}
     assert_scored(read_records(output), exported, photos)
     rows = [row for path in pathlib.Path(output).glob("problems-*.csv") for row in csv.DictReader(path.open())]
-    assert rows == [{"image": f"{photos}/3.jpg", "problem": "assertion failed: [image 0 is neither a JPEG nor a PNG file]"}]
+    assert rows == [{"image": f"{photos}/caf\\xe9.jpg", "problem": "assertion failed: [image 0 is neither a JPEG nor a PNG file]"}]
 
 
 def test_a_file_that_cannot_be_read_is_a_problem(tmp_path):
-    (found,) = pipeline._read(FileMetadata(f"{tmp_path}/gone.jpg", 7))
+    (found,) = pipeline._read(bytes(tmp_path / "gone.jpg"))
     assert found.tag == pipeline.PROBLEMS and found.value[0] == f"{tmp_path}/gone.jpg" and "cannot be read" in found.value[1]
 
 
