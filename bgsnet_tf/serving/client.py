@@ -9,13 +9,16 @@ Letters: C' classes of the table, A attributes.
 """
 
 import concurrent.futures
+import contextlib
 import csv
 import glob
 import itertools
 import json
 import os
 import random
+import re
 import sys
+import threading
 import time
 
 import numpy as np
@@ -31,6 +34,7 @@ from bgsnet_tf.serving.transports import Overloaded, Refused, connect
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 MAX_NUMBERS = 1_000_000  # of class attributes in a request, where they are repeated for every image
+TRACE = re.compile(r".*<stack traces unavailable>|\[\[\{\{node.*", re.DOTALL)  # what TensorFlow puts around an error of the graph
 FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0  # seconds before an overloaded server is asked again
 
 
@@ -68,7 +72,8 @@ def read_classes(file, attributes):
 def answers(paths, ask, batch_size, concurrency, retries):
     """Yields (path, answer, problem) of all images in order; one of the two is None.
 
-    A batch that the server refuses is sent again image by image, so that a bad image costs only itself.
+    A batch that is refused is asked again in parts, so that a bad image costs only itself, and while nothing else is under
+    way: a server that joins requests refuses all of them for one's bad image.
 
     Args:
       paths: image files.
@@ -77,27 +82,32 @@ def answers(paths, ask, batch_size, concurrency, retries):
       concurrency: requests under way at a time.
       retries: how often a request is sent again to an overloaded server.
     """
+    slots, one_at_a_time = threading.Semaphore(concurrency), threading.Lock()
+
+    def patient(files):
+        return _patiently(lambda: ask(files), retries)
 
     def answer(batch):
-        read, answered = [], {}
+        read, answered = {}, {}
         for path in batch:
             try:
                 with open(path, "rb") as file:
-                    read.append((path, file.read()))
+                    read[path] = file.read()
             except OSError as error:
-                answered[path] = (path, None, f"cannot be read: {error.strerror}")
+                answered[path] = None, f"cannot be read: {error.strerror}"
         if read:
-            answered.update((entry[0], entry) for entry in answer_read(read))
-        return [answered[path] for path in batch]
+            answered.update(zip(read, answer_read(list(read.values()))))
+        return [(path, *answered[path]) for path in batch]
 
-    def answer_read(read):
+    def answer_read(files):
         try:
-            found = _patiently(lambda: ask([contents for _, contents in read]), retries)
-            return [(path, entry, None) for (path, _), entry in zip(read, found)]
-        except Refused as refusal:
-            if len(read) == 1:
-                return [(read[0][0], None, " ".join(str(refusal).split()))]
-            return [answered for entry in read for answered in answer_read([entry])]
+            with slots:
+                return [(found, None) for found in patient(files)]
+        except Refused:
+            with one_at_a_time, contextlib.ExitStack() as held:
+                for _ in range(concurrency):
+                    held.enter_context(slots)
+                return answer_apart(files, patient)
 
     batches = [paths[i : i + batch_size] for i in range(0, len(paths), batch_size)]
     pool = concurrent.futures.ThreadPoolExecutor(concurrency)
@@ -106,6 +116,17 @@ def answers(paths, ask, batch_size, concurrency, retries):
             yield from batch
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def answer_apart(files, ask):
+    """(answer, problem) of each of the files' bytes, one of the two None; what is refused is asked again in halves."""
+    try:
+        return [(found, None) for found in ask(files)]
+    except Refused as refusal:
+        if len(files) == 1:
+            return [(None, " ".join(TRACE.sub("", str(refusal)).split()))]
+        half = len(files) // 2
+        return answer_apart(files[:half], ask) + answer_apart(files[half:], ask)
 
 
 def _patiently(request, retries):

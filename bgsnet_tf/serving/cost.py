@@ -41,10 +41,12 @@ def images_per_second(call, size, batch_size):
 
 
 def format_table(networks):
-    """A text table of a dict from a network's name to a dict of its numbers, which all have the same names."""
+    """A text table of a dict from a network's name to a dict of its numbers (or texts), which all have the same names."""
     columns = list(next(iter(networks.values())))
     lines = [["", *columns]]
-    lines += [[name, *(f"{v}" if isinstance(v, int) else f"{v:.1f}" for v in numbers.values())] for name, numbers in networks.items()]
+    lines += [
+        [name, *(f"{v}" if isinstance(v, (int, str)) else f"{v:.1f}" for v in numbers.values())] for name, numbers in networks.items()
+    ]
     widths = [max(map(len, column)) for column in zip(*lines)]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in lines)
 

@@ -1,7 +1,12 @@
 """Versions of an exported model in the layout of TF Serving: `<directory>/<integer>/`, server files beside them."""
 
+import contextlib
 import errno
+import fcntl
+import glob
+import hashlib
 import os
+import shutil
 import tempfile
 
 import tensorflow as tf
@@ -9,28 +14,39 @@ import tensorflow as tf
 from bgsnet_tf.serving import server_files, warmup
 from bgsnet_tf.serving.signatures import CLASSIFY_METHOD, ServedBGSNet
 
+TEMPORARY = ".part-"
+FINGERPRINT = os.path.join("assets.extra", "fingerprint")
 
-def write_next(bgsnet, benchmark, views, delta, directory):
+
+def write_next(bgsnet, benchmark, views, delta, directory, reuse=False):
     """Writes the next version of a trained network.
 
     It is put together below a name that is no number, which a polling server does not look at, and takes its number
-    when it is whole.
+    when it is whole. What an export that was killed has left is removed.
 
     Args:
       bgsnet, benchmark, views, delta: see `ServedBGSNet`.
       directory: of all versions.
+      reuse: write nothing where the newest version is of the same weights, classes, preprocessing and δ.
 
     Returns:
       The path of the version.
     """
     os.makedirs(directory, exist_ok=True)
     server_files.write_missing(directory)
-    with tempfile.TemporaryDirectory(prefix=".part-", dir=directory) as temporary:
+    with _turn_in(directory), tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=directory) as temporary:
         names_file = os.path.join(temporary, "class_names.txt")
         with open(names_file, "w", encoding="utf-8") as file:
             file.write("\n".join(benchmark.class_names) + "\n")
+        served = ServedBGSNet(bgsnet, benchmark, views, delta, names_file)
+        fingerprint = _fingerprint(served)
+        if reuse and existing(directory):
+            newest = os.path.join(directory, str(existing(directory)[-1]))
+            with contextlib.suppress(FileNotFoundError), open(os.path.join(newest, FINGERPRINT)) as file:
+                if file.read() == fingerprint:
+                    return newest
         model = os.path.join(temporary, "model")
-        _save(ServedBGSNet(bgsnet, benchmark, views, delta, names_file), model)
+        _save(served, model, fingerprint)
         return _take_number(model, directory)
 
 
@@ -39,7 +55,29 @@ def existing(directory):
     return sorted(int(name) for name in os.listdir(directory) if name.isdigit())
 
 
-def _save(served, path):
+@contextlib.contextmanager
+def _turn_in(directory):
+    """Exports into a directory take turns, so that whatever one of them finds unfinished there is nobody's."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks: nothing is removed then
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            for stray in glob.glob(os.path.join(glob.escape(directory), f"{TEMPORARY}*")):
+                shutil.rmtree(stray)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _fingerprint(served):
+    """SHA-256 of what an export answers by: names, preprocessing, φ, δ and weights."""
+    described = repr((served.class_names.numpy().tolist(), served.views)).encode()
+    arrays = [served.class_embeddings.numpy().tobytes(), served.offsets.numpy().tobytes()]
+    weights = sorted(hashlib.sha256(v.numpy().tobytes()).digest() for v in served.network_variables)  # a graph lists them in any order
+    return hashlib.sha256(b"".join([described, *arrays, *weights])).hexdigest()
+
+
+def _save(served, path, fingerprint):
     signatures = served.signatures()
     tf.saved_model.save(served, path, signatures=signatures)
     # TensorFlow 2 gives every signature the method name of Predict, which TF Serving's Classify refuses.
@@ -47,6 +85,8 @@ def _save(served, path):
     names.replace_method_name("classify", CLASSIFY_METHOD, tags="serve")
     names.save()
     warmup.write(path, signatures, served.views.size, served.class_embeddings.shape[1], server_files.MODEL_NAME)
+    with open(os.path.join(path, FINGERPRINT), "w") as file:
+        file.write(fingerprint)
 
 
 def _take_number(model, directory):

@@ -38,7 +38,7 @@ def train(config):
         if run.strategy.num_replicas_in_sync > 1:
             run = dataclasses.replace(run, training=False, strategy=tf.distribute.get_strategy())
             bgsnet = stages.build_bgsnet(run)
-        _write_version(run, bgsnet)
+        _write_version(run, bgsnet, reuse=True)
 
 
 def export(config, prune_threshold=0.0, prune_to=0):
@@ -50,17 +50,16 @@ def export(config, prune_threshold=0.0, prune_to=0):
       prune_to: how many sub-modules, those of the widest gates, are kept; 0 for all.
 
     Raises:
-      UserError: where the run is not finished or takes no images, or cannot be pruned so, or has no rows to score the result on.
+      UserError: where the run is not finished or takes no images, or cannot be pruned so.
     """
     run = open_run(config)
     if run.benchmark.features is not None:
         raise UserError("a run with --input=features has no network that takes images, so there is nothing to serve")
     bgsnet = stages.build_bgsnet(run)
     if prune_threshold or prune_to:
-        _require_test_rows(run.benchmark)
         whole, bgsnet = bgsnet, _pruned(bgsnet, prune_threshold, prune_to)
         print(cost.format_table({name: _cost(run, network) for name, network in (("whole", whole), ("pruned", bgsnet))}))
-    _write_version(run, bgsnet)
+    _write_version(run, bgsnet, reuse=False)
 
 
 def fit(config):
@@ -215,10 +214,10 @@ def _require_test_rows(benchmark):
             raise UserError(f"{benchmark.name} has no {split} rows, so U, S and H are undefined; give some rows that split")
 
 
-def _write_version(run, bgsnet):
+def _write_version(run, bgsnet, reuse):
     directory = os.path.join(run.directory, "export")
     with files.naming_full_disk(run.directory):
-        path = versions.write_next(bgsnet, run.benchmark, run.views, run.config.evaluation.delta, directory)
+        path = versions.write_next(bgsnet, run.benchmark, run.views, run.config.evaluation.delta, directory, reuse)
     print(f"exported to {path}")
 
 
@@ -235,11 +234,12 @@ def _pruned(bgsnet, threshold, count):
 
 
 def _cost(run, bgsnet):
-    """Accuracies and costs of a network, a column of `cost.format_table` each."""
-    scores = run.score(_predict(run, bgsnet)["fused"])
+    """Accuracies and costs of a network, a column of `cost.format_table` each; no accuracies where a split has no rows."""
+    scored = len(run.benchmark.test_seen) and len(run.benchmark.test_unseen)
+    scores = run.score(_predict(run, bgsnet)["fused"]) if scored else {}
     return {
         "sub-modules": len(bgsnet.bsnet.tails),
-        **{name: scores[name] for name in ("T", "U", "S", "H")},
+        **{name: scores.get(name, "-") for name in ("T", "U", "S", "H")},
         **cost.measure(bgsnet.call, run.views.size, run.config.evaluation.eval_batch_size),
     }
 

@@ -2,6 +2,8 @@
 
 import os
 import threading
+import time
+from concurrent import futures
 
 import grpc
 import numpy as np
@@ -24,11 +26,14 @@ class Models:
 
     Attributes:
       failures: errors that the next requests get instead of an answer, first to last; tests put them in.
+      join_seconds: how long a request waits for others of the same signature and inner shape, to be computed with them, as
+        with --enable_batching; 0 for not at all.
     """
 
     def __init__(self, base_path, name):
         self.base_path, self.name = base_path, name
         self.loaded, self.lock, self.failures = {}, threading.Lock(), []
+        self.join_seconds, self.waiting = 0.0, {}
 
     def find(self, name, version=None):
         """(version number, SavedModel, its signature_defs); the highest version where none is given."""
@@ -71,11 +76,33 @@ class Models:
             raise ModelError("INVALID_ARGUMENT", f"inputs {sorted(inputs)} do not match the signature's {sorted(specs)}")
         try:
             tensors = {key: tf.constant(value, specs[key].dtype) for key, value in inputs.items()}
-            return {key: output.numpy() for key, output in function(**tensors).items()}
+            return self._joined(signature, function, tensors) if self.join_seconds else _compute(function, tensors)
         except tf.errors.OpError as error:
             raise ModelError(grpc_status(error), error.message) from error
         except (TypeError, ValueError) as error:  # Python's own check of shapes
             raise ModelError("INVALID_ARGUMENT", str(error)) from error
+
+    def _joined(self, signature, function, tensors):
+        """As `_compute`, together with the requests that come within `join_seconds`; all of them fail where one does."""
+        kind = signature, *(tuple(tensors[key].shape[1:]) for key in sorted(tensors))
+        with self.lock:
+            requests, outputs = self.waiting.setdefault(kind, ([], futures.Future()))
+            number = len(requests)
+            requests.append(tensors)
+        if number == 0:
+            time.sleep(self.join_seconds)
+            with self.lock:
+                del self.waiting[kind]
+            try:
+                outputs.set_result(_compute(function, {key: tf.concat([r[key] for r in requests], 0) for key in tensors}))
+            except tf.errors.OpError as error:
+                outputs.set_exception(error)
+        ends = np.cumsum([len(next(iter(request.values()))) for request in requests])
+        return {key: np.split(output, ends[:-1])[number] for key, output in outputs.result().items()}
+
+
+def _compute(function, tensors):
+    return {key: output.numpy() for key, output in function(**tensors).items()}
 
 
 def grpc_status(error):

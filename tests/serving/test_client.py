@@ -33,6 +33,7 @@ def models(served):
     """The stand-in's `Models`, whose list of failures a test may fill."""
     yield served[0]
     served[0].failures.clear()
+    served[0].join_seconds = 0.0
 
 
 @pytest.fixture
@@ -90,6 +91,37 @@ def test_only_the_bad_image_of_a_batch_has_no_answer(transport, exported, folder
     assert [path for path, _, _ in entries] == paths and len(paths) == 8
     assert [path.endswith("3.jpg") for path in paths] == [problem is not None for _, _, problem in entries]
     assert "neither a JPEG nor a PNG" in next(problem for _, _, problem in entries if problem)
+
+
+def test_a_bad_image_costs_only_itself_where_the_server_joins_requests(transport, models, exported, folder):
+    models.join_seconds = 0.05
+    joined = []
+
+    def ask(files):
+        try:
+            return transport.classify(files)
+        except transports.Refused:
+            joined.append(len(files))
+            raise
+
+    paths = [str(folder / name) for name in ("0.jpg", "3.jpg", "1.jpg")] * 6
+    entries = list(client.answers(paths, ask, batch_size=1, concurrency=4, retries=0))
+    assert [path.endswith("3.jpg") for path in paths] == [problem is not None for _, _, problem in entries]
+    assert len(joined) > 2 * 6  # good images were refused with a bad one, and asked again
+
+
+def test_what_is_refused_is_asked_again_in_halves():
+    asked = []
+
+    def ask(files):
+        asked.append(list(files))
+        if "bad" in files:
+            raise transports.Refused("Graph execution error: <stack traces unavailable>\nthis is bad\n\t [[{{node x}}]]")
+        return [file.upper() for file in files]
+
+    found = client.answer_apart(["a", "b", "bad", "c"], ask)
+    assert found == [("A", None), ("B", None), (None, "this is bad"), ("C", None)]
+    assert asked == [["a", "b", "bad", "c"], ["a", "b"], ["bad", "c"], ["bad"], ["c"]]
 
 
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "RESOURCE_EXHAUSTED"])

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bgsnet_tf.data.loading import load_benchmark
+from bgsnet_tf.evaluation import metrics
 from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.serving import cost
 from bgsnet_tf.training import commands
@@ -85,9 +87,32 @@ def test_a_pruned_network_costs_less(bgsnet, monkeypatch):
     assert len(lines) == 3 and "MB" in lines[0] and f"{small['MB']:.1f}" in lines[2]
 
 
+def test_a_run_without_test_rows_can_be_pruned(tiny_config, tiny_dir, capsys, monkeypatch):
+    monkeypatch.setattr(cost, "MEASURED_SECONDS", 0.01)
+    table = tiny_dir / "images.csv"
+    table.write_text("\n".join(line for line in table.read_text().splitlines() if "test_" not in line) + "\n")
+    config = tiny_config.replace(finetune_epochs=0, meta=False, training_style="parallel", eph_max=1)
+    commands.train(config)
+    commands.export(config, prune_to=1)
+    whole, small = (line.split() for line in capsys.readouterr().out.splitlines() if line.strip().startswith(("whole", "pruned")))
+    assert whole[:6] == ["whole", "2", "-", "-", "-", "-"] and small[:6] == ["pruned", "1", "-", "-", "-", "-"]
+
+
+def zero_shot_accuracy(config, version):
+    """T in percent of a run's unseen classes, which the export gets as attributes of the request alone."""
+    benchmark = load_benchmark(config.data)
+    rows, unseen = benchmark.test_unseen, benchmark.unseen_classes
+    files = tf.stack([tf.io.read_file(path) for path in benchmark.paths[rows].astype(str)])
+    classes = tf.constant(np.tile(benchmark.attributes[unseen], (len(rows), 1, 1)), tf.float32)
+    answer = tf.saved_model.load(version).signatures["zero_shot"](image_bytes=files, class_attributes=classes)
+    return metrics.per_class_accuracy(benchmark.labels[rows], unseen[answer["class_index"].numpy()])
+
+
 def test_the_command_exports_a_finished_run_again(tiny_config):
     config = tiny_config.replace(finetune_epochs=0, meta=False, training_style="parallel", eph_max=1)
     commands.train(config)
+    commands.train(config)  # nothing changed, so no other version is written
+    assert "2" not in os.listdir(os.path.join(config.run.run_dir, "export"))
     program = [sys.executable, "-m", "bgsnet_tf.serving.export", f"--run_dir={config.run.run_dir}", "--prune_to=1"]
     result = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
@@ -97,5 +122,6 @@ def test_the_command_exports_a_finished_run_again(tiny_config):
     assert sizes[1] < 0.8 * sizes[0]
     whole = commands.evaluate(config, html=False)["fused"]
     assert commands.evaluate_export(config, f"{directory}/1") == pytest.approx(whole, abs=1e-3)
+    assert zero_shot_accuracy(config, f"{directory}/1") == pytest.approx(whole["T"], abs=1e-3)
     refused = subprocess.run([*program[:3], f"--run_dir={directory}"], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert refused.returncode == 1 and "holds no run" in refused.stderr

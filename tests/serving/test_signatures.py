@@ -1,8 +1,6 @@
 """Every signature of the reloaded SavedModel against the network in memory."""
 
-import json
 import os
-import pathlib
 import subprocess
 import sys
 
@@ -17,6 +15,12 @@ TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 @pytest.fixture(scope="module")
 def signatures(exported):
     return tf.saved_model.load(os.path.join(exported.directory, "1")).signatures
+
+
+def example(contents):
+    """A serialized tf.Example of an image file."""
+    feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[contents]))
+    return tf.train.Example(features=tf.train.Features(feature={"image/encoded": feature})).SerializeToString()
 
 
 def numpy(outputs):
@@ -78,13 +82,7 @@ def test_zero_shot_with_the_unseen_classes_equals_evaluation(exported, signature
 
 
 def test_classify_names_the_best_first(exported, signatures):
-    examples = [
-        tf.train.Example(
-            features=tf.train.Features(feature={"image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[contents]))})
-        ).SerializeToString()
-        for contents in exported.image_bytes
-    ]
-    outputs = numpy(signatures["classify"](inputs=tf.constant(examples)))
+    outputs = numpy(signatures["classify"](inputs=tf.constant([example(contents) for contents in exported.image_bytes])))
     scores = exported.expected_scores()
     np.testing.assert_allclose(outputs["scores"], -np.sort(-scores, axis=1), **TOLERANCE)
     names = np.array(exported.benchmark.class_names)[np.argsort(-scores, axis=1)]
@@ -96,18 +94,49 @@ def test_the_batch_dimension_is_free_and_images_do_not_mix(exported, signatures)
         assert_classified(numpy(signatures["serving_default"](image_bytes=tf.constant(files))), exported, files)
 
 
-def test_a_fresh_process_gives_the_same_scores(exported):
-    program = """if True:
-        import json, sys, tensorflow as tf
-        signatures = tf.saved_model.load(sys.argv[1]).signatures
-        files = [open(path, "rb").read() for path in sys.argv[2:]]
-        print(json.dumps(signatures["serving_default"](image_bytes=tf.constant(files))["scores"].numpy().tolist()))
-    """
-    paths = exported.benchmark.paths[exported.benchmark.test_unseen[:3]].astype(str)
-    arguments = [os.path.join(exported.directory, "1"), *paths]
-    result = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=120, check=True)
-    files = [pathlib.Path(path).read_bytes() for path in paths]
-    np.testing.assert_allclose(json.loads(result.stdout.splitlines()[-1]), exported.expected_scores(files), **TOLERANCE)
+FRESH = """
+import sys
+import numpy as np, tensorflow as tf
+
+signatures = tf.saved_model.load(sys.argv[1]).signatures
+given = np.load(sys.argv[2], allow_pickle=True)
+files, images, classes = tf.constant(given["files"].tolist()), tf.constant(given["images"]), tf.constant(given["classes"])
+outputs = {
+    "serving_default": signatures["serving_default"](image_bytes=files)["scores"],
+    "images": signatures["images"](images=images)["scores"],
+    "zero_shot": signatures["zero_shot"](image_bytes=files, class_attributes=classes)["scores"],
+    "attributes": signatures["attributes"](image_bytes=files)["attributes"],
+    "classify": signatures["classify"](inputs=tf.constant(given["examples"].tolist()))["scores"],
+}
+np.savez(sys.argv[3], **outputs)
+"""
+
+
+def test_every_signature_gives_the_same_scores_in_a_fresh_process(exported, tmp_path):
+    files = exported.image_bytes
+    images = [tf.io.decode_image(contents, channels=3).numpy() for contents in files]
+    classes = np.tile(exported.benchmark.attributes[exported.benchmark.unseen_classes], (len(files), 1, 1)).astype(np.float32)
+    given = {
+        "files": np.array(files, object),
+        "images": images,
+        "classes": classes,
+        "examples": np.array([*map(example, files)], object),
+    }
+    np.savez(tmp_path / "given.npz", **given)
+    arguments = [os.path.join(exported.directory, "1"), tmp_path / "given.npz", tmp_path / "outputs.npz"]
+    subprocess.run([sys.executable, "-c", FRESH, *arguments], timeout=300, check=True)
+    scores, attributes = exported.expected_scores(), exported.expected()["fused"]
+    expected = {
+        "serving_default": scores,
+        "images": scores,
+        "zero_shot": scores[:, exported.benchmark.unseen_classes],
+        "attributes": attributes,
+        "classify": -np.sort(-scores, axis=1),
+    }
+    outputs = np.load(tmp_path / "outputs.npz")
+    assert set(outputs) == set(expected)
+    for name in outputs:
+        np.testing.assert_allclose(outputs[name], expected[name], **TOLERANCE)
 
 
 def test_the_session_that_a_server_runs_gives_the_same_scores(exported):

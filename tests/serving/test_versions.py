@@ -1,17 +1,24 @@
 """Version folders, the files of the server, and warm-up records."""
 
+import concurrent.futures
 import os
+import pathlib
 import shutil
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 import tensorflow as tf
 
 from bgsnet_tf.serving import server_files, versions, warmup
+from tests.conftest import ROOT
 
 
-def write_next(exported, directory):
-    return versions.write_next(exported.bgsnet, exported.benchmark, exported.views, exported.delta, str(directory))
+def write_next(exported, directory, delta=None, **options):
+    delta = exported.delta if delta is None else delta
+    return versions.write_next(exported.bgsnet, exported.benchmark, exported.views, delta, str(directory), **options)
 
 
 def files_of(version):
@@ -19,8 +26,8 @@ def files_of(version):
 
 
 def test_the_next_number_follows_the_highest(exported, tmp_path, monkeypatch):
-    monkeypatch.setattr(versions, "_save", lambda _, path: os.mkdir(path))
-    for name in ("2", "9", "10", "notes", ".part-x"):
+    monkeypatch.setattr(versions, "_save", lambda served, path, fingerprint: os.mkdir(path))
+    for name in ("2", "9", "10", "notes"):
         (tmp_path / name).mkdir()
     assert write_next(exported, tmp_path) == str(tmp_path / "11")
 
@@ -48,10 +55,65 @@ def test_a_polling_server_never_sees_half_a_version(exported, tmp_path):
 
 
 def test_an_export_that_fails_leaves_no_version(exported, tmp_path, monkeypatch):
-    monkeypatch.setattr(versions, "_save", lambda _, path: os.mkdir(path) or 1 / 0)
+    monkeypatch.setattr(versions, "_save", lambda served, path, fingerprint: os.mkdir(path) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_next(exported, tmp_path)
     assert versions.existing(tmp_path) == [] and not [name for name in os.listdir(tmp_path) if name.startswith(".part")]
+
+
+KILLED = """
+import pathlib, sys
+from bgsnet_tf.data import tables
+from bgsnet_tf.data.images import Views
+from bgsnet_tf.serving import versions
+from tests.serving.conftest import untrained_bgsnet
+
+benchmark = tables.load(sys.argv[1])
+versions.write_next(untrained_bgsnet(benchmark, 32), benchmark, Views(32, 36), 0.0, sys.argv[2])
+"""
+
+
+def test_an_export_killed_half_way_leaves_no_version_and_the_next_one_cleans_up(exported, tmp_path):
+    data = pathlib.Path(exported.benchmark.paths[0]).parents[1]
+    killed = subprocess.Popen([sys.executable, "-c", KILLED, data, tmp_path], cwd=ROOT)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(".part-*/model/variables/*")):
+        assert killed.poll() is None and time.monotonic() < deadline, "the export was not caught half-way"
+        time.sleep(0.001)
+    killed.kill()
+    killed.wait()
+    assert versions.existing(tmp_path) == [] and list(tmp_path.glob(".part-*"))
+    assert write_next(exported, tmp_path) == str(tmp_path / "1")
+    assert not list(tmp_path.glob(".part-*"))
+
+
+def test_exports_take_turns_and_leave_each_other_alone(exported, tmp_path, monkeypatch):
+    def slow_save(served, path, fingerprint):
+        os.mkdir(path)
+        time.sleep(0.3)
+        assert os.path.isdir(path)
+
+    monkeypatch.setattr(versions, "_save", slow_save)
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        paths = list(pool.map(lambda _: write_next(exported, tmp_path), range(3)))
+    assert sorted(paths) == [str(tmp_path / str(number)) for number in (1, 2, 3)]
+
+
+def test_the_newest_version_is_reused_only_where_nothing_changed(exported, tmp_path):
+    shutil.copytree(os.path.join(exported.directory, "1"), tmp_path / "1")
+    assert write_next(exported, tmp_path, reuse=True) == str(tmp_path / "1")
+    assert write_next(exported, tmp_path, delta=0.8, reuse=True) == str(tmp_path / "2")
+    assert write_next(exported, tmp_path, reuse=True) == str(tmp_path / "3")  # the newest has another δ
+    weights = exported.bgsnet.bsnet.gate.w
+    before = weights.numpy()
+    weights.assign_add([0, 0, 1e-6])
+    try:
+        assert write_next(exported, tmp_path, reuse=True) == str(tmp_path / "4")
+    finally:
+        weights.assign(before)
+    os.remove(tmp_path / "4" / versions.FINGERPRINT)  # as versions of older releases are
+    assert write_next(exported, tmp_path, reuse=True) == str(tmp_path / "5")
+    assert write_next(exported, tmp_path) == str(tmp_path / "6")
 
 
 def test_two_exports_at_a_time_take_two_numbers(tmp_path, monkeypatch):

@@ -1,0 +1,105 @@
+"""Scores many images with an export, without a server, shard after shard; a stopped run goes on where it was."""
+
+import csv
+import hashlib
+import json
+import os
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from bgsnet_tf.errors import UserError
+from bgsnet_tf.serving import records
+from bgsnet_tf.serving.client import answers
+from bgsnet_tf.serving.transports import Refused
+
+THREADS = 2  # one batch is read and decoded while another is computed
+PROBLEM_COLUMNS = ("image", "problem")
+
+
+def score(paths, ask, output, shard_size, batch_size, version="", form="tfrecord"):
+    """Scores all images, shard after shard; a shard that exists is not made again.
+
+    Args:
+      paths: image files, in the same order whenever a run goes on.
+      ask: function from a list of files' bytes to a list of dicts of arrays; raises `Refused` for bad ones.
+      output: folder of the shards.
+      shard_size: images of a shard.
+      batch_size: images asked for at a time.
+      version: what answers; a run that goes on must use the same.
+      form: a key of `records.WRITERS`.
+
+    Returns:
+      How many images of the shards made now have no answer.
+
+    Raises:
+      UserError: where the folder holds shards of other images, another version, format or shard size, or without PyArrow
+        for Parquet.
+    """
+    if form == "parquet":
+        records.parquet_schema()  # what it raises should not wait for the first shard
+    digest = hashlib.sha256("\n".join(paths).encode(errors="surrogateescape")).hexdigest()
+    _claim(output, {"images": digest, "version": os.path.abspath(version), "shard_size": shard_size, "format": form})
+    shards = [paths[i : i + shard_size] for i in range(0, len(paths), shard_size)]
+    problems = 0
+    with tqdm(total=len(paths), desc="images", unit=" images", mininterval=1, disable=None) as progress:
+        for number, shard in enumerate(shards):
+            name = os.path.join(output, f"part-{number:05d}-of-{len(shards):05d}")
+            if os.path.exists(f"{name}.{form}"):
+                progress.update(len(shard))
+            else:
+                problems += _write_shard(name, form, answers(shard, ask, batch_size, THREADS, retries=0), progress)
+    return problems
+
+
+def asker(version):
+    """The `ask` of an export.
+
+    Raises:
+      UserError: where the folder holds none.
+    """
+    try:
+        signature = tf.saved_model.load(version).signatures["serving_default"]
+    except (OSError, KeyError) as error:
+        raise UserError(f"--export_dir={version} holds no export of this project; name a version folder such as export/1") from error
+
+    def ask(files):
+        try:
+            outputs = {name: output.numpy() for name, output in signature(image_bytes=tf.constant(files)).items()}
+        except tf.errors.InvalidArgumentError as error:
+            raise Refused(error.message) from error
+        return [{name: output[i] for name, output in outputs.items()} for i in range(len(files))]
+
+    return ask
+
+
+def _claim(output, state):
+    path = os.path.join(output, "batch.json")
+    os.makedirs(output, exist_ok=True)
+    if os.path.exists(path):
+        with open(path) as file:
+            if json.load(file) != state:
+                raise UserError(
+                    f"--output={output} holds shards of other images, another export, format or shard size; give another folder"
+                )
+        return
+    with open(f"{path}.part", "w") as file:
+        json.dump(state, file)
+    os.replace(f"{path}.part", path)
+
+
+def _write_shard(name, form, entries, progress):
+    """Writes a shard, which takes its name when it is whole; returns how many images have no answer."""
+    problems = []
+    with records.WRITERS[form](f"{name}.part") as write:
+        for path, answer, problem in entries:
+            progress.update()
+            if problem:
+                problems.append((path, problem))
+            else:
+                write(records.record(path, answer))
+    if problems:
+        with open(f"{name}.problems.csv", "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([PROBLEM_COLUMNS, *problems])
+    os.replace(f"{name}.part", f"{name}.{form}")
+    return len(problems)
