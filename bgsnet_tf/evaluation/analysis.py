@@ -7,7 +7,7 @@ import dataclasses
 
 import numpy as np
 
-NEAR_ZERO, NEAR_ONE = 0.1, 0.9  # a weight below or above is called binary
+NEAR_ZERO, NEAR_ONE = 0.1, 0.9  # a gate or weight below or above is called binary
 
 
 def confusion(labels, predictions, classes):
@@ -114,8 +114,18 @@ def decide(image, attributes, label, class_attributes, classes, limit):
 
 def typical(margins, among, count):
     """Up to `count` positions from `among` that are evenly spaced in the order of (n,) `margins`, largest first."""
-    ordered = among[np.argsort(-margins[among], kind="stable")]
-    return ordered[np.unique(np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int))]
+    return spread(among[np.argsort(-margins[among], kind="stable")], count)
+
+
+def spread(values, count):
+    """Up to `count` of the values of a 1-D array, evenly spaced, in their order."""
+    return values[np.unique(np.linspace(0, len(values) - 1, min(count, len(values))).round().astype(int))]
+
+
+def gate_figures(gates):
+    """How binary N gates are, as a dict of counts: those below `NEAR_ZERO`, above `NEAR_ONE`, and above one half."""
+    gates = np.asarray(gates)
+    return {"near_zero": int(np.sum(gates < NEAR_ZERO)), "near_one": int(np.sum(gates > NEAR_ONE)), "over_half": int(np.sum(gates > 0.5))}
 
 
 def weight_figures(weights):

@@ -6,10 +6,13 @@ Letters: n images, C classes, A attributes, N sub-modules, K channels.
 """
 
 import contextlib
+import io
 import os
 import pathlib
 
 import numpy as np
+
+from bgsnet_tf.evaluation import metrics
 
 WIDTH = 4.6  # inches
 BRANCH_STYLES = {
@@ -64,6 +67,29 @@ def seen_unseen_curves(curves, points):
     return figure
 
 
+def calibration(curve, peak, delta):
+    """U, S and H over δ, where H peaks, and the δ in use.
+
+    Args:
+      curve: `metrics.SeenUnseenCurve` on the validation split.
+      peak: the δ of its highest H.
+      delta: the δ in use.
+    """
+    harmonic = metrics.harmonic_mean(curve.U, curve.S)
+    ends = np.concatenate([curve.switches, [peak, delta]])
+    edges = np.concatenate([[ends.min()], curve.switches, [ends.max()]])
+    with _figure(3.2) as (figure, axes):
+        lines = (("U", curve.U, UNSEEN_COLOUR, "--"), ("S", curve.S, SEEN_COLOUR, "-."), ("H", harmonic, "black", "-"))
+        for name, values, colour, line in lines:
+            axes.plot(edges, np.append(values, values[-1]), line, color=colour, label=name, drawstyle="steps-post")
+        highest = harmonic[np.searchsorted(curve.switches, peak)]
+        axes.plot(peak, highest, "o", color=ACCENT, label=f"highest H, {highest:.1f}")
+        axes.axvline(delta, color=NEUTRAL, linestyle=":", label=f"δ in use, {delta:.2f}")
+        axes.set(xlabel="δ taken off the scores of seen classes (validation split)", ylabel="accuracy (%)", ylim=(0, 101))
+        axes.legend(fontsize=8)
+    return figure
+
+
 def class_bars(names, accuracies, seen):
     """Accuracy of each class as a bar, worst on top; of more than `MOST_BARS` classes, only the worst.
 
@@ -90,7 +116,7 @@ def confusion(counts, names):
     shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     named = len(names) <= MOST_NAMES
     with _figure(WIDTH * (0.95 if named else 1.15)) as (figure, axes):
-        image = axes.imshow(shares, cmap="cividis_r", vmin=0, vmax=100)
+        image = axes.imshow(shares, cmap="cividis_r", vmin=0, vmax=100, aspect="auto")
         figure.colorbar(image, ax=axes, location="bottom", label="% of the true class", shrink=0.6, aspect=30)
         axes.set(xlabel="predicted class")
         if named:
@@ -185,15 +211,23 @@ def variants(statistics):
 def save(figure, directory, name):
     """Writes `name.svg` and `name.png`, each whole or not at all. Returns the SVG's bytes."""
     import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    for kind, options in (("png", {"dpi": PNG_DPI}), ("svg", {"metadata": {"Date": None}})):
+    png, svg = io.BytesIO(), io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        # Not savefig, which draws everything twice and lays it out anew for each file. Letters are widest in the SVG.
+        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
+        figure.set_layout_engine("none")
+        figure.dpi = PNG_DPI
+        FigureCanvasAgg(figure).print_png(png)
+    for kind, contents in (("png", png), ("svg", svg)):
         temporary = directory / f".{name}.{kind}.part"
-        with matplotlib.rc_context(STYLE):
-            figure.savefig(temporary, format=kind, facecolor="white", **options)
+        temporary.write_bytes(contents.getvalue())
         os.replace(temporary, directory / f"{name}.{kind}")
-    return (directory / f"{name}.svg").read_bytes()
+    return svg.getvalue()
 
 
 def _short(name, length=NAME_LENGTH):

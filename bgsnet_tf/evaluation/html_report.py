@@ -11,7 +11,7 @@ from typing import Optional
 import numpy as np
 import pandas as pd
 
-from bgsnet_tf.evaluation import analysis, bootstrap, figures, html_page, metrics
+from bgsnet_tf.evaluation import analysis, bootstrap, calibration, figures, html_page, metrics
 from bgsnet_tf.evaluation.html_page import text
 from bgsnet_tf.evaluation.report import BRANCHES, COLUMNS, PAPER_FOOTNOTES, PAPER_ROWS, write_atomically
 
@@ -25,11 +25,14 @@ class Evidence:
     """What a report is made of.
 
     Attributes:
-      results: the content of `results.json`, see `report`; also its keys `split`, `seed`, `intervals`, `versions`, `flags`
+      results: the content of `results.json`, see `report`; also its keys `split`, `seed`, `intervals`, `versions`, `flags`, `stages`
         and, with a special branch, `gates`.
       per_class: `report.per_class_table`.
-      scores: branch to (scores_seen, scores_unseen), as for `metrics.evaluate_branches`.
-      labels_seen, labels_unseen, seen_classes, unseen_classes: as there.
+      curves: branch to its `metrics.SeenUnseenCurve` on the run's split.
+      calibration: the fused one on the VALIDATION split; None where that was not evaluated.
+      pruning: DataFrame of networks with the 1, 2, …, N widest gates, with the columns kept, threshold (the narrowest gate kept), T,
+        U, S, H, multiply_adds (of an image) and parameters; None without gates.
+      labels_unseen, unseen_classes: as for `metrics.evaluate_gzsl`.
       attributes: (n, A) fused predicted attributes of the unseen split.
       class_attributes: (C, A), φ.
       class_names, attribute_names: C and A names.
@@ -40,10 +43,10 @@ class Evidence:
 
     results: Mapping
     per_class: pd.DataFrame
-    scores: Mapping
-    labels_seen: np.ndarray
+    curves: Mapping
+    calibration: Optional[metrics.SeenUnseenCurve]
+    pruning: Optional[pd.DataFrame]
     labels_unseen: np.ndarray
-    seen_classes: np.ndarray
     unseen_classes: np.ndarray
     attributes: np.ndarray
     class_attributes: np.ndarray
@@ -54,15 +57,21 @@ class Evidence:
 
 
 def write(directory, evidence):
-    """Writes `report.html`, and every figure as SVG and PNG in `figures/`. Returns the page's path."""
+    """Writes `report.html`, and every figure as SVG and PNG in `figures/`, which holds nothing else afterwards.
+
+    Returns:
+      the page's path, and those of the figures as PNG.
+    """
     directory = pathlib.Path(directory)
-    results = evidence.results
+    results, drawn = evidence.results, []
 
     def draw(name, figure, description, caption=""):
+        drawn.append(name)
         return html_page.svg(figures.save(figure, directory / "figures", name), description, caption)
 
     sections = [
         ("results", "Results", f"<div class=row><div>{_results(results)}</div><div>{_curve(evidence, draw)}</div></div>"),
+        ("calibration", "Calibration", _calibration(evidence, draw)),
         ("classes", "Classes", _classes(evidence, draw)),
     ]
     if len(evidence.unseen_classes) > 1:
@@ -72,10 +81,15 @@ def write(directory, evidence):
     sections.append(("attributes", "Attributes", _attributes(evidence, draw)))
     if "gates" in results:
         sections.append(("balance", "Balance", _balance(evidence, draw)))
-    sections.append(("configuration", "Configuration", _configuration(results)))
+    if evidence.pruning is not None:
+        sections.append(("pruning", "Pruning", _pruning(evidence)))
+    sections.append(("run", "Run", _run(results)))
     path = directory / "report.html"
     write_atomically(path, html_page.page(f"BGSNet on {results['dataset']}: {results['split']} split, seed {results['seed']}", sections))
-    return path
+    for file in (directory / "figures").iterdir():
+        if file.stem not in drawn:
+            file.unlink()
+    return path, [directory / "figures" / f"{name}.png" for name in drawn]
 
 
 def _results(results):
@@ -107,12 +121,22 @@ def _interval(ends):
 
 
 def _curve(evidence, draw):
-    truth = evidence.labels_unseen, evidence.seen_classes, evidence.unseen_classes
-    curves = {branch: metrics.seen_unseen_curve(pair[0], evidence.labels_seen, pair[1], *truth) for branch, pair in evidence.scores.items()}
     results = evidence.results
-    points = {branch: (results[branch]["U"], results[branch]["S"], results["deltas"][branch]) for branch in curves}
+    points = {branch: (results[branch]["U"], results[branch]["S"], results["deltas"][branch]) for branch in evidence.curves}
     caption = "Every point of a line is one δ; the markers are the δ of the table."
-    return draw("seen_unseen_curve", figures.seen_unseen_curves(curves, points), "U over S for every δ, a line a branch", caption)
+    return draw("seen_unseen_curve", figures.seen_unseen_curves(evidence.curves, points), "U over S for every δ, a line a branch", caption)
+
+
+def _calibration(evidence, draw):
+    curve, delta = evidence.calibration, evidence.results["deltas"]["fused"]
+    if curve is None:
+        return (
+            "<p>The curve of H over δ belongs to the validation split, where δ is chosen; this run has no validation run below it "
+            "(<code>--calibrate</code> makes one). That of a test split is not drawn: it would invite choosing δ by it.</p>"
+        )
+    figure = figures.calibration(curve, calibration.peak(curve), delta)
+    caption = "The validation split, fused branch. Nothing of a test split is in this figure."
+    return draw("calibration", figure, "U, S and H over δ on the validation split", caption)
 
 
 def _classes(evidence, draw):
@@ -207,28 +231,63 @@ def _attributes(evidence, draw):
 
 def _balance(evidence, draw):
     gates = evidence.results["gates"]
-    over = sum(gate > 0.5 for gate in gates)
-    parts = [draw("gates", figures.gates(gates), "Gate of each sub-module", f"Gates: {over} of {len(gates)} are over one half.")]
-    if evidence.weights is None:
-        return f"<div class=row>{parts[0]}</div><p>There is no instance balance: every instance weight is 1.</p>"
-    n = len(evidence.weights)
-    sampled = figures.instance_weights(evidence.weights, evidence.results["seed"])
-    caption = f"Channels drawn at random; over {n} images: the median, and 5 to 95 %."
-    parts.append(draw("instance_weights", sampled, "Instance weights of sampled channels", caption))
-    parts.append(draw("weight_histogram", figures.weight_histogram(evidence.weights), "Histogram of all instance weights", "All weights."))
-    numbers = analysis.weight_figures(evidence.weights)
-    modules = evidence.weights.shape[1]
+    binary = analysis.gate_figures(gates)
+    parts = [draw("gates", figures.gates(gates), "Gate of each sub-module")]
     rows = [
-        [f"weights below {analysis.NEAR_ZERO}", f"{numbers['near_zero']:.0%}"],
-        [f"weights above {analysis.NEAR_ONE}", f"{numbers['near_one']:.0%}"],
-        ["channels that one sub-module alone attends to (mean weight over .5)", f"{numbers['alone']:.0%}"],
-        [f"sub-modules that share a channel: (Σw)²/Σw², from 1 to {modules}", f"{numbers['effective_modules']:.2f}"],
-        ["variance of weights between sub-modules rather than images", f"{numbers['fixed']:.0%}"],
+        ["gates over one half", f"{binary['over_half']}/{len(gates)}"],
+        [f"gates below {analysis.NEAR_ZERO}", f"{binary['near_zero']}/{len(gates)}"],
+        [f"gates above {analysis.NEAR_ONE}", f"{binary['near_one']}/{len(gates)}"],
     ]
-    return f"<div class=row>{''.join(parts)}</div><h3>How binary, how diverse</h3>" + html_page.table(["instance weights", ""], rows)
+    note = "<p>There is no instance balance: every instance weight is 1.</p>"
+    if evidence.weights is not None:
+        n, modules = evidence.weights.shape[:2]
+        sampled = figures.instance_weights(evidence.weights, evidence.results["seed"])
+        caption = f"Channels drawn at random; over {n} images: the median, and 5 to 95 %."
+        parts.append(draw("instance_weights", sampled, "Instance weights of sampled channels", caption))
+        histogram = figures.weight_histogram(evidence.weights)
+        parts.append(draw("weight_histogram", histogram, "Histogram of all instance weights", "All weights."))
+        numbers = analysis.weight_figures(evidence.weights)
+        rows += [
+            [f"instance weights below {analysis.NEAR_ZERO}", f"{numbers['near_zero']:.0%}"],
+            [f"instance weights above {analysis.NEAR_ONE}", f"{numbers['near_one']:.0%}"],
+            ["channels that one sub-module alone attends to (mean weight over .5)", f"{numbers['alone']:.0%}"],
+            [f"sub-modules that share a channel: (Σw)²/Σw², from 1 to {modules}", f"{numbers['effective_modules']:.2f}"],
+            ["variance of weights between sub-modules rather than images", f"{numbers['fixed']:.0%}"],
+        ]
+        note = ""
+    return f"<div class=row>{''.join(parts)}</div>{note}<h3>How binary, how diverse</h3>" + html_page.table(["", ""], rows)
 
 
-def _configuration(results):
+def _pruning(evidence):
+    """The table of the pruned networks, whole network first."""
+    pruned = evidence.pruning.iloc[::-1]
+    whole, rows = pruned.iloc[0], []
+    for _, network in pruned.iterrows():
+        costs = (network[name] / whole[name] for name in ("multiply_adds", "parameters"))
+        sizes = (f"{network[name] / 1e6:.1f}<small>{share:.0%}</small>" for name, share in zip(("multiply_adds", "parameters"), costs))
+        rows.append([f"{network['kept']:.0f}", f"{network['threshold']:.3f}", *(f"{network[name]:.1f}" for name in "TUSH"), *sizes])
+    header = ["kept", "gate", *"TUSH", "10⁶ multiply-adds", "10⁶ weights"]
+    return (
+        "<p>The same network with the sub-modules of the widest gates alone, nothing trained again, at the same δ: fused "
+        f"accuracies on the test rows of the {text(evidence.results['split'])} split, and what an image costs. Gate: the "
+        f"narrowest one kept. The usual threshold of 0.5 keeps {(pruned['threshold'] >= 0.5).sum()}.</p><p>This is an analysis: "
+        "nothing was chosen by it. To choose a threshold, look at this table of a validation run.</p>"
+        f"{html_page.table(header, rows)}"
+    )
+
+
+def _run(results):
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     flags = "".join(f"<li>--{text(f'{name}={value}')}</li>" for name, value in results["flags"].items())
-    return f"<p>Seed {results['seed']}. {text(versions)}.</p><ul class=flags>{flags}</ul>"
+    stages = [
+        [text(name), _number(of_stage["seconds"], 60, "min"), _number(of_stage["peak_memory_bytes"], 1e9, "GB")]
+        for name, of_stage in results["stages"].items()
+    ]
+    return (
+        f"<p>Seed {results['seed']}. {text(versions)}.</p><h3>Training</h3>{html_page.table(['stage', 'time', 'peak memory'], stages)}"
+        f"<h3>Configuration</h3><ul class=flags>{flags}</ul>"
+    )
+
+
+def _number(value, unit, name):
+    return "-" if value is None else f"{value / unit:.1f} {name}"

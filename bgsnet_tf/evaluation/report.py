@@ -100,6 +100,11 @@ def write_results(directory, results, per_class):
         write_atomically(directory / name, text)
 
 
+def write_pruning(directory, pruning):
+    """Writes `pruning.csv`, a row for each number of kept sub-modules, see `html_report.Evidence`."""
+    write_atomically(pathlib.Path(directory) / "pruning.csv", pruning.to_csv(index=False, lineterminator="\n"))
+
+
 def write_atomically(path, text):
     """Writes a text file under a temporary name and renames it, so that it appears whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -24,9 +24,13 @@ class BGSNet(tf.keras.Model):
 
     def from_features(self, features, embeddings):
         """As `call`, from trunk features and e_g."""
+        return self.fuse(embeddings, None if self.bsnet is None else self.bsnet((features, embeddings), training=False))
+
+    def fuse(self, embeddings, special):
+        """As `call`, from e_g and a_s; a_s is None without the special branch."""
         branches = {}
         if self.general_predictor is not None:
             branches["general"] = self.general_predictor(embeddings)
-        if self.bsnet is not None:
-            branches["special"] = self.bsnet((features, embeddings), training=False)
+        if special is not None:
+            branches["special"] = special
         return {"fused": tf.add_n(list(branches.values())), **branches}

@@ -134,8 +134,8 @@ class BSNet(GroupedModel):
         small.predictor.set_weights([tf.reshape(tf.gather(by_module, kept), [-1, kernel.shape[1]]), *others])
         return small
 
-    def weights_and_attributes(self, features, general, training=False):
-        """w^t (B, N, K), all ones without instance balance, and a_s (B, A)."""
+    def balanced(self, features, general, training=False):
+        """w^t (B, N, K), all ones without instance balance, and the embeddings of the N tails after both balances (B, N, K)."""
         special = tf.stack([tail(features, training=training) for tail in self.tails], axis=1)
         weights = self.balance([special, general])
         if not self.phase.instance_balance:
@@ -143,8 +143,16 @@ class BSNet(GroupedModel):
         balanced = weights * special
         if self.dataset_balance:
             balanced = self.gate(balanced, scale=self.scale(training))
-        flat = tf.reshape(balanced, [-1, balanced.shape[1] * balanced.shape[2]])
-        return weights, self.predictor(flat)
+        return weights, balanced
+
+    def attributes(self, balanced):
+        """a_s (B, …, A) of balanced embeddings (B, …, N, K)."""
+        return self.predictor(tf.reshape(balanced, [-1, *balanced.shape[1:-2], balanced.shape[-2] * balanced.shape[-1]]))
+
+    def weights_and_attributes(self, features, general, training=False):
+        """w^t (B, N, K), all ones without instance balance, and a_s (B, A)."""
+        weights, balanced = self.balanced(features, general, training)
+        return weights, self.attributes(balanced)
 
     def call(self, inputs, training=False):
         features, general = inputs

@@ -6,7 +6,6 @@ import os
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from bgsnet_tf import files
 from bgsnet_tf.data import images
@@ -16,6 +15,7 @@ from bgsnet_tf.evaluation import bootstrap, calibration, metrics, report
 from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.serving import cost, exported, versions
 from bgsnet_tf.training import reference, reporting, stages, strategy
+from bgsnet_tf.training.inference import infer
 from bgsnet_tf.training.run import Run
 
 DELTA_FLAGS = {"fused": "delta", "general": "delta_general", "special": "delta_special"}
@@ -59,7 +59,8 @@ def export(config, prune_threshold=0.0, prune_to=0):
     if prune_threshold or prune_to:
         whole, bgsnet = bgsnet, _pruned(bgsnet, prune_threshold, prune_to)
         print(cost.format_table({name: _cost(run, network) for name, network in (("whole", whole), ("pruned", bgsnet))}))
-    _write_version(run, bgsnet, reuse=False)
+    with files.locked(run.directory):
+        _write_version(run, bgsnet, reuse=False)
 
 
 def fit(config):
@@ -73,7 +74,7 @@ def evaluate(config, html=True):
 
     Args:
       config: settings.
-      html: write `report.html` and its figures too.
+      html: write `report.html`, its figures and tables, and TensorBoard's `logs/evaluation` too.
 
     Returns:
       The dict written to `results.json`; in the validation split it holds the best δ of every branch.
@@ -86,9 +87,9 @@ def evaluate(config, html=True):
     _require_test_rows(benchmark)
     bgsnet = stages.build_bgsnet(run)
     with _naming_bad_images(run):
-        attributes = _predict(run, bgsnet)
+        inference = infer(run, bgsnet)
     seen = len(benchmark.test_seen)
-    scores = {name: (a[:seen] @ benchmark.phi.T, a[seen:] @ benchmark.phi.T) for name, a in attributes.items()}
+    scores = {name: (a[:seen] @ benchmark.phi.T, a[seen:] @ benchmark.phi.T) for name, a in inference.attributes.items()}
     labels = benchmark.labels[benchmark.test_seen], benchmark.labels[benchmark.test_unseen]
     truth = (*labels, benchmark.seen_classes, benchmark.unseen_classes)
     deltas = {name: getattr(config.evaluation, DELTA_FLAGS[name]) for name in scores}
@@ -116,6 +117,7 @@ def evaluate(config, html=True):
             name: bootstrap.confidence_intervals(pair[0], truth[0], pair[1], *truth[1:], deltas[name]) for name, pair in scores.items()
         },
         "logit_std": {name: float(np.mean([np.std(part, axis=1).mean() for part in pair])) for name, pair in scores.items()},
+        "stages": reporting.stage_costs(run),
     }
     if bgsnet.bsnet is not None:
         results["gates"] = [float(gate) for gate in bgsnet.bsnet.gates()]
@@ -123,7 +125,8 @@ def evaluate(config, html=True):
     report.write_results(run.directory, results, per_class)
     print(report.format_table(results))
     if html:
-        print(f"report: {reporting.write_report(run, bgsnet, results, per_class, scores, attributes['fused'][seen:])}")
+        validation_dir = validation_run(config).run.run_dir
+        print(f"report: {reporting.write_report(run, bgsnet, results, per_class, scores, inference, validation_dir)}")
     if config.data.split == "validation":
         print(
             "for the final split: "
@@ -236,24 +239,12 @@ def _pruned(bgsnet, threshold, count):
 def _cost(run, bgsnet):
     """Accuracies and costs of a network, a column of `cost.format_table` each; no accuracies where a split has no rows."""
     scored = len(run.benchmark.test_seen) and len(run.benchmark.test_unseen)
-    scores = run.score(_predict(run, bgsnet)["fused"]) if scored else {}
+    scores = run.score(infer(run, bgsnet).attributes["fused"]) if scored else {}
     return {
         "sub-modules": len(bgsnet.bsnet.tails),
         **{name: scores.get(name, "-") for name in ("T", "U", "S", "H")},
         **cost.measure(bgsnet.call, run.views.size, run.config.evaluation.eval_batch_size),
     }
-
-
-def _predict(run, bgsnet):
-    """Attributes (test rows, A) of every branch."""
-    call = tf.function(bgsnet.call, reduce_retracing=True)
-    batch_size = run.config.evaluation.eval_batch_size
-    batches = images.image_batches(run.benchmark, images.items_of(run.test_rows), run.views, batch_size)
-    outputs = [
-        {name: attributes.numpy() for name, attributes in call(batch).items()}
-        for batch in tqdm(batches, total=-(-len(run.test_rows) // batch_size), desc="evaluate", unit=" batches", mininterval=1)
-    ]
-    return {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
 
 
 @contextlib.contextmanager

@@ -1,5 +1,7 @@
-"""Gathers the arrays that a run's `report.html` is made of; what is drawn of them is `evaluation`'s."""
+"""Gathers what a run's report is made of: `report.html` with its figures and tables, and TensorBoard's view of the same."""
 
+import json
+import os
 import platform
 
 import numpy as np
@@ -7,9 +9,9 @@ import tensorflow as tf
 
 import bgsnet_tf
 from bgsnet_tf.data import images
-from bgsnet_tf.evaluation import html_report
-
-WEIGHT_IMAGES = 256  # images behind the distribution of the instance weights; all their weights are in memory at once
+from bgsnet_tf.evaluation import calibration, html_report, metrics
+from bgsnet_tf.evaluation.report import write_pruning
+from bgsnet_tf.training import pruning, stages, tensorboard
 
 
 def versions():
@@ -17,8 +19,20 @@ def versions():
     return {"bgsnet_tf": bgsnet_tf.__version__, "Python": platform.python_version(), "TensorFlow": tf.__version__, "NumPy": np.__version__}
 
 
-def write_report(run, bgsnet, results, per_class, scores, attributes):
-    """Writes `report.html` and `figures/` into the run's folder. Returns the page's path.
+def stage_costs(run):
+    """Stage to its `seconds` of training and its `peak_memory_bytes`, None where they are not on record."""
+    costs = {}
+    for name in stages.STAGES:
+        path = os.path.join(run.directory, "checkpoints", name, "stage.json")
+        if os.path.exists(path):
+            with open(path) as file:
+                state = json.load(file)
+            costs[name] = {key: state.get(key) for key in ("seconds", "peak_memory_bytes")}
+    return costs
+
+
+def write_report(run, bgsnet, results, per_class, scores, inference, validation_dir):
+    """Writes `report.html`, `figures/`, the tables behind them and `logs/evaluation` into the run's folder. Returns the page's path.
 
     Args:
       run: the run.
@@ -26,46 +40,48 @@ def write_report(run, bgsnet, results, per_class, scores, attributes):
       results: the content of `results.json`.
       per_class: `evaluation.report.per_class_table`.
       scores: branch to (scores_seen, scores_unseen).
-      attributes: (test_unseen rows, A) fused.
+      inference: `Inference` of the network.
+      validation_dir: folder of the run that chose δ, which may not exist.
     """
-    benchmark = run.benchmark
-    return html_report.write(
-        run.directory,
-        html_report.Evidence(
-            results=results,
-            per_class=per_class,
-            scores=scores,
-            labels_seen=benchmark.labels[benchmark.test_seen],
-            labels_unseen=benchmark.labels[benchmark.test_unseen],
-            seen_classes=benchmark.seen_classes,
-            unseen_classes=benchmark.unseen_classes,
-            attributes=attributes,
-            class_attributes=benchmark.phi,
-            class_names=benchmark.class_names,
-            attribute_names=benchmark.attribute_names,
-            weights=_instance_weights(run, bgsnet),
-            load_images=None if benchmark.features is not None else lambda positions: _pixels(run, benchmark.test_unseen[positions]),
-        ),
+    benchmark, seen = run.benchmark, len(run.benchmark.test_seen)
+    labels = benchmark.labels[benchmark.test_seen], benchmark.labels[benchmark.test_unseen]
+    curves = {
+        branch: metrics.seen_unseen_curve(pair[0], labels[0], pair[1], labels[1], benchmark.seen_classes, benchmark.unseen_classes)
+        for branch, pair in scores.items()
+    }
+    if results["split"] == "validation":
+        calibration.write_curves(run.directory, curves)
+        validation_dir = run.directory
+    pruned = None
+    if inference.pruned is not None:
+        pruned = pruning.table(run, bgsnet, inference.pruned, results["delta"])
+        write_pruning(run.directory, pruned)
+    evidence = html_report.Evidence(
+        results=results,
+        per_class=per_class,
+        curves=curves,
+        calibration=calibration.read_curve(validation_dir, "fused"),
+        pruning=pruned,
+        labels_unseen=labels[1],
+        unseen_classes=benchmark.unseen_classes,
+        attributes=inference.attributes["fused"][seen:],
+        class_attributes=benchmark.phi,
+        class_names=benchmark.class_names,
+        attribute_names=benchmark.attribute_names,
+        weights=None if inference.weights is None else inference.weights[inference.sampled >= seen],
+        load_images=None if benchmark.features is not None else _loader(run),
     )
+    page, figures = html_report.write(run.directory, evidence)
+    tensorboard.write(run, results, figures, inference)
+    return page
 
 
-def _instance_weights(run, bgsnet):
-    """w^t (m, N, K) of images spread over test_unseen; None without instance balance."""
-    if bgsnet.bsnet is None or not bgsnet.bsnet.phase.instance_balance:
-        return None
-    rows = run.benchmark.test_unseen
-    rows = rows[np.unique(np.linspace(0, len(rows) - 1, WEIGHT_IMAGES).round().astype(int))]
+def _loader(run):
+    """A function from (k,) positions in test_unseen to (k, H, W, 3) uint8 as the network sees them."""
+    load = images.row_images(run.benchmark)
 
-    @tf.function(reduce_retracing=True)
-    def weights(batch):
-        features = bgsnet.trunk(batch, training=False)
-        return bgsnet.bsnet.weights_and_attributes(features, bgsnet.general_tail(features, training=False))[0]
+    def pixels(positions):
+        views = [run.views(load(tf.constant(row))) for row in run.benchmark.test_unseen[positions]]
+        return np.clip(np.rint(np.stack(views)), 0, 255).astype(np.uint8)
 
-    batches = images.image_batches(run.benchmark, images.items_of(rows), run.views, run.config.evaluation.eval_batch_size)
-    return np.concatenate([weights(batch).numpy() for batch in batches])
-
-
-def _pixels(run, rows):
-    """(k, H, W, 3) uint8 of rows, as the network sees them."""
-    batches = images.image_batches(run.benchmark, images.items_of(rows), run.views, len(rows))
-    return np.clip(np.rint(next(iter(batches)).numpy()), 0, 255).astype(np.uint8)
+    return pixels

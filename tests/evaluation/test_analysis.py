@@ -72,3 +72,12 @@ def test_weights_that_only_depend_on_the_image():
 
 def test_weights_that_are_all_equal_have_no_variance_to_split():
     assert analysis.weight_figures(np.full((2, 3, 4), 0.5))["fixed"] == 1
+
+
+def test_spread_takes_both_ends_and_keeps_the_order():
+    np.testing.assert_array_equal(analysis.spread(np.array([5, 3, 8, 1, 9]), 3), [5, 8, 9])
+    np.testing.assert_array_equal(analysis.spread(np.array([5, 3]), 7), [5, 3])
+
+
+def test_gates_are_counted_on_either_side_of_the_thresholds():
+    assert analysis.gate_figures([0.1, 0.05, 0.5, 0.51, 0.9, 0.91]) == {"near_zero": 1, "near_one": 1, "over_half": 3}

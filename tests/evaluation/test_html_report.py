@@ -7,6 +7,7 @@ import re
 
 import matplotlib.image
 import numpy as np
+import pandas as pd
 import pytest
 
 from bgsnet_tf.evaluation import bootstrap, figures, html_report, metrics, report
@@ -33,7 +34,8 @@ def evidence(**changes):
         "delta_source": "chosen <elsewhere>",
         "flags": {"run_dir": "runs/<b>", "eta": 0.01},
         "versions": {"TensorFlow": "2.15.1"},
-        "gates": [0.9, 0.2, 0.6],
+        "gates": [0.95, 0.02, 0.6],
+        "stages": {"finetune": {"seconds": 90.0, "peak_memory_bytes": 2.5e9}, "meta": {"seconds": None, "peak_memory_bytes": None}},
         **metrics.evaluate_branches(scores, *truth, deltas),
         "intervals": {
             branch: bootstrap.confidence_intervals(pair[0], labels_seen, pair[1], labels_unseen, SEEN, UNSEEN, deltas[branch])
@@ -43,8 +45,19 @@ def evidence(**changes):
     values = {
         "results": results,
         "per_class": report.per_class_table(CLASSES, scores, *truth, deltas),
-        "scores": scores,
-        **dict(zip(("labels_seen", "labels_unseen", "seen_classes", "unseen_classes"), truth)),
+        "curves": {branch: metrics.seen_unseen_curve(pair[0], labels_seen, pair[1], *truth[1:]) for branch, pair in scores.items()},
+        "calibration": metrics.SeenUnseenCurve(np.array([-1.0, 2.0]), U=np.array([0.0, 60.0, 80.0]), S=np.array([90.0, 60.0, 0.0])),
+        "pruning": pd.DataFrame(
+            {
+                "kept": [1, 2, 3],
+                "threshold": [0.95, 0.6, 0.02],
+                **{name: [71.0, 82.0, 93.0] for name in ("T", "U", "S", "H", "AUSUC")},
+                "multiply_adds": [20e6, 30e6, 40e6],
+                "parameters": [1e6, 1.5e6, 2e6],
+            }
+        ),
+        "labels_unseen": labels_unseen,
+        "unseen_classes": UNSEEN,
         "attributes": attributes["fused"][24:],
         "class_attributes": phi,
         "class_names": CLASSES,
@@ -84,14 +97,14 @@ class Page(html.parser.HTMLParser):
 
 
 def test_a_report_is_one_file_without_script_or_network(tmp_path):
-    path = html_report.write(tmp_path, evidence())
+    path, pictures = html_report.write(tmp_path, evidence())
     page = Page(path)
     assert path == tmp_path / "report.html" and "script" not in page.tags and "i" in page.tags
     assert all(address.startswith(("data:", "#")) for address in page.addresses)
     assert all(image["alt"] for image in page.images)
     drawn = [image["src"] for image in page.images if image["src"].startswith("data:image/svg+xml;base64,")]
     names = {path.stem for path in (tmp_path / "figures").iterdir()}
-    assert len(drawn) == len(names) == 8
+    assert len(drawn) == len(names) == 9 and {path.stem for path in pictures} == names
     assert {base64.b64decode(src.split(",")[1]) for src in drawn} == {(tmp_path / "figures" / f"{name}.svg").read_bytes() for name in names}
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {f"{name}.{kind}" for name in names for kind in ("svg", "png")}
     photos = [image["src"] for image in page.images if image["src"].startswith("data:image/jpeg;base64,")]
@@ -101,48 +114,59 @@ def test_a_report_is_one_file_without_script_or_network(tmp_path):
 
 def test_the_numbers_are_those_of_the_results(tmp_path):
     given = evidence()
-    text = re.sub(r"\s+", " ", Page(html_report.write(tmp_path, given)).text)
+    text = re.sub(r"\s+", " ", Page(html_report.write(tmp_path, given)[0]).text)
     for branch in ("fused", "general"):
         figures_of = given.results[branch]
         low, high = given.results["intervals"][branch]["H"]
         assert f"{figures_of['H']:.1f} {low:.1f}–{high:.1f} {figures_of['AUSUC']:.1f} {given.results['deltas'][branch]:.2f}" in text
     assert "paper * 43.8 31.0 51.9 39.7" in text and "H as printed; U = 31.0 and S = 51.9 give 38.8" in text
-    for shown in ("chosen <elsewhere>", "--run_dir=runs/<b>", "--eta=0.01", "TensorFlow 2.15.1", "Seed 3", "2 of 3 are over one half"):
+    for shown in ("chosen <elsewhere>", "--run_dir=runs/<b>", "--eta=0.01", "TensorFlow 2.15.1", "Seed 3"):
         assert shown in text
+    for row in ("gates over one half 2/3", "gates below 0.1 1/3", "gates above 0.9 1/3"):
+        assert row in text
+    assert "finetune 1.5 min 2.5 GB meta - -" in text
+    assert "test rows of the final split" in text and "The usual threshold of 0.5 keeps 2." in text
+    assert "3 0.020 93.0 93.0 93.0 93.0 40.0 100% 2.0 100% 2 0.600 82.0 82.0 82.0 82.0 30.0 75% 1.5 75% 1 0.950" in text
     predicted = np.argmax(given.attributes @ given.class_attributes[UNSEEN].T, axis=1)
     pairs = [(t, p) for t, p in zip(np.repeat([0, 1, 2], 10), predicted) if t != p]
     assert pairs and f"{max(map(pairs.count, pairs))} of 10 images of" in text
 
 
 def test_equal_evidence_gives_equal_files(tmp_path):
-    one, other = html_report.write(tmp_path / "one", evidence()), html_report.write(tmp_path / "other", evidence())
+    one, other = (html_report.write(tmp_path / name, evidence())[0] for name in ("one", "other"))
     assert one.read_bytes() == other.read_bytes()
 
 
 @pytest.mark.parametrize(
     "change, missing",
     [
-        ({"weights": None}, "How binary"),
+        ({"weights": None}, "instance weights below"),
+        ({"calibration": None}, "U, S and H over δ"),
+        ({"pruning": None}, "multiply-adds"),
         ({"load_images": None}, "image/jpeg"),
         ({"results": {name: value for name, value in evidence().results.items() if name != "gates"}}, "Balance"),
         ({"class_attributes": np.full((6, 5), 0.5, np.float32)}, "Mean correlation"),
     ],
-    ids=["no instance balance", "features without images", "no special branch", "attributes all the same"],
+    ids=[
+        "no instance balance",
+        "no validation run",
+        "no gates to prune by",
+        "features without images",
+        "no special branch",
+        "attributes all the same",
+    ],
 )
 def test_what_a_run_does_not_have_is_left_out(tmp_path, change, missing):
-    path = html_report.write(tmp_path, evidence(**change))
-    Page(path)
-    assert missing not in path.read_text(encoding="utf-8") and missing in html_report.write(tmp_path, evidence()).read_text(
-        encoding="utf-8"
-    )
+    whole, less = (html_report.write(tmp_path, evidence(**changes))[0].read_text(encoding="utf-8") for changes in ({}, change))
+    Page(tmp_path / "report.html")
+    assert missing in whole and missing not in less
 
 
 def test_one_unseen_class_has_no_confusion(tmp_path):
     given = evidence()
     kept = given.labels_unseen == 3
-    scores = {branch: (seen, unseen[kept]) for branch, (seen, unseen) in given.scores.items()}
-    one = {"scores": scores, "labels_unseen": given.labels_unseen[kept], "unseen_classes": UNSEEN[:1], "attributes": given.attributes[kept]}
-    page = Page(html_report.write(tmp_path, evidence(**one)))
+    one = {"labels_unseen": given.labels_unseen[kept], "unseen_classes": UNSEEN[:1], "attributes": given.attributes[kept]}
+    page = Page(html_report.write(tmp_path, evidence(**one))[0])
     assert "Confusion" not in page.text and "Example" not in page.text
 
 
@@ -159,3 +183,29 @@ def test_many_classes_and_attributes_stay_in_bounds():
 def test_no_temporary_file_is_left(tmp_path):
     html_report.write(tmp_path, evidence())
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".part", ".tmp")]
+
+
+def test_figures_of_an_earlier_report_go(tmp_path):
+    html_report.write(tmp_path, evidence())
+    _, pictures = html_report.write(tmp_path, evidence(calibration=None))
+    assert "calibration" not in {path.stem for path in (tmp_path / "figures").iterdir()} == {path.stem for path in pictures}
+
+
+def test_the_calibration_figure_marks_the_peak_and_the_delta_in_use():
+    curve = evidence().calibration
+    axes = figures.calibration(curve, html_report.calibration.peak(curve), 1.75).axes[0]
+    lines = {line.get_label(): line for line in axes.lines}
+    np.testing.assert_array_equal(lines["highest H, 60.0"].get_xydata(), [[0.5, 60.0]])
+    assert set(lines["δ in use, 1.75"].get_xdata()) == {1.75}
+    at_zero = np.searchsorted(lines["H"].get_xdata(), 0, side="right") - 1  # steps hold from their left end on
+    assert [lines[name].get_ydata()[at_zero] for name in "USH"] == pytest.approx([60, 60, 60])
+
+
+def test_no_letter_leaves_a_figure(tmp_path):
+    """Its layout is made once, for the SVG, whose letters are widest."""
+    names = [f"{i} {'wide name ' * 9}" for i in range(30)]
+    for figure in (figures.class_bars(names, np.arange(30.0), seen=True), figures.confusion(np.eye(30, dtype=int), names)):
+        figures.save(figure, tmp_path, "figure")
+        pixels = matplotlib.image.imread(tmp_path / "figure.png")[..., :3]
+        assert pixels.shape[1] == round(figures.WIDTH * figures.PNG_DPI)
+        assert all(edge.min() == 1 for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))

@@ -162,13 +162,13 @@ def test_bfloat16_trains(trained, tmp_path):
 def test_a_run_writes_what_the_design_names(trained):
     config, results, table = trained
     names = {".lock", "config.flags", "checkpoints", "logs", "cache", "export", "figures"}
-    names |= {"results.json", "results.csv", "per_class.csv", "report.html"}
+    names |= {"results.json", "results.csv", "per_class.csv", "pruning.csv", "report.html"}
     assert set(os.listdir(config.run.run_dir)) == names
     with open(os.path.join(config.run.run_dir, "results.json")) as file:
         assert json.load(file) == results
     for branch in ("fused", "general", "special"):
         assert set(results[branch]) == {"T", "U", "S", "H", "AUSUC"} and branch in table
-    assert set(os.listdir(os.path.join(config.run.run_dir, "logs"))) == {"finetune", "meta", "bsnet"}
+    assert set(os.listdir(os.path.join(config.run.run_dir, "logs"))) == {"finetune", "meta", "bsnet", "evaluation"}
 
 
 def test_tensorboard_gets_losses_gates_scale_margin_weights_and_branches(trained):

@@ -1,0 +1,126 @@
+"""What evaluate.py writes of a calibrated run: the report's parts from real networks, and TensorBoard's view of them."""
+
+import contextlib
+import csv
+import io
+import json
+import os
+import pathlib
+import shutil
+
+import matplotlib.image
+import numpy as np
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
+
+from bgsnet_tf.data.loading import load_benchmark
+from bgsnet_tf.evaluation import calibration
+from bgsnet_tf.training import commands, reporting
+from bgsnet_tf.training.inference import THUMBNAIL
+from bgsnet_tf.training.run import Run
+from tests.conftest import tiny_config_below
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory):
+    """Settings of a run that chose δ in a validation run below it, evaluated twice, and the results."""
+    config = tiny_config_below(tmp_path_factory.mktemp("calibrated")).replace(calibrate=True, meta_epochs=1)
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        commands.train(config)
+        deltas = json.loads(pathlib.Path(config.run.run_dir, "validation", "results.json").read_text())["deltas"]
+        config = commands.with_deltas(config, deltas)
+        commands.evaluate(config)
+        return config, commands.evaluate(config)
+
+
+def events(config):
+    folder = pathlib.Path(config.run.run_dir, "logs", "evaluation")
+    (path,) = folder.glob("events.*")  # that of the first evaluation is gone
+    return {value.tag: value for event in tf.compat.v1.train.summary_iterator(str(path)) for value in event.summary.value}
+
+
+def test_tensorboard_shows_the_figures_of_the_report(calibrated):
+    written = events(calibrated[0])
+    figures = list(pathlib.Path(calibrated[0].run.run_dir, "figures").glob("*.png"))
+    assert {path.stem for path in figures} == {
+        tag for tag, value in written.items() if value.metadata.plugin_data.plugin_name == "images"
+    } and "calibration" in written
+    for path in figures:
+        shown = tf.io.decode_png(written[path.stem].tensor.string_val[2])
+        np.testing.assert_array_equal(shown, tf.io.decode_png(path.read_bytes()))
+
+
+def test_tensorboard_has_flags_beside_results(calibrated):
+    config, results = calibrated
+    written = events(config)
+    for name, value in results["fused"].items():
+        assert float(tf.make_ndarray(written[f"results/{name}"].tensor)) == pytest.approx(value)
+    data = written["_hparams_/session_start_info"].metadata.plugin_data.content
+    flags = HParamsPluginData.FromString(data).session_start_info.hparams
+    assert set(flags) == set(config.values()) and flags["delta"].number_value == config.evaluation.delta
+
+
+def test_the_projector_has_images_and_prototypes(calibrated):
+    config = calibrated[0]
+    folder = pathlib.Path(config.run.run_dir, "logs", "evaluation")
+    (embedding,) = text_format.Parse((folder / "projector_config.pbtxt").read_text(), ProjectorConfig()).embeddings
+    points = np.loadtxt(folder / embedding.tensor_path, delimiter="\t")
+    with open(folder / embedding.metadata_path, newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    benchmark = load_benchmark(config.data)
+    assert len(points) == len(rows) == len(benchmark.test_unseen) + len(benchmark.test_seen) + 6
+    np.testing.assert_allclose(np.linalg.norm(points, axis=1), 1, atol=1e-4)
+    np.testing.assert_allclose(points[-6:], benchmark.phi, atol=1e-4)
+    assert [row["class"] for row in rows[-6:]] == list(benchmark.class_names)
+    assert all((row["split"] == "unseen") == (row["class"] in ("yellow", "cyan")) for row in rows)
+    assert {row["kind"] for row in rows[:-6]} == {"image"} and {row["kind"] for row in rows[-6:]} == {"prototype"}
+    sprite = matplotlib.image.imread(folder / embedding.sprite.image_path)
+    side = sprite.shape[0] // THUMBNAIL
+    assert sprite.shape == (side * THUMBNAIL, side * THUMBNAIL, 3) and side**2 >= len(rows)
+    for i, row in enumerate(rows[:-6]):  # images are noise around their class's colour
+        y, x = THUMBNAIL * (i // side), THUMBNAIL * (i % side)
+        colour = sprite[y : y + THUMBNAIL, x : x + THUMBNAIL].mean(axis=(0, 1)) > 0.4
+        assert (*colour,) == {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "white": (1, 1, 1)}.get(
+            row["class"], {"yellow": (1, 1, 0), "cyan": (0, 1, 1)}.get(row["class"])
+        )
+
+
+def test_a_final_report_draws_the_curve_of_the_validation_run_and_none_of_its_own(calibrated):
+    config, results = calibrated
+    root = pathlib.Path(config.run.run_dir)
+    curve = calibration.read_curve(root / "validation", "fused")
+    assert calibration.peak(curve) == pytest.approx(results["delta"], abs=1e-3)
+    assert not (root / "calibration.csv").exists() and (root / "figures" / "calibration.png").exists()
+    assert "U, S and H over δ on the validation split" in (root / "report.html").read_text(encoding="utf-8")
+
+
+def test_nothing_of_a_report_in_the_making_is_left(calibrated):
+    assert not [path for path in pathlib.Path(calibrated[0].run.run_dir).rglob("*") if path.suffix in (".part", ".tmp")]
+
+
+def test_times_and_memory_come_from_the_stages(calibrated, tmp_path):
+    shutil.copytree(os.path.join(calibrated[0].run.run_dir, "checkpoints"), tmp_path / "checkpoints")
+    config = calibrated[0].replace(run_dir=str(tmp_path))
+    path = tmp_path / "checkpoints" / "meta" / "stage.json"
+    state = json.loads(path.read_text())
+    path.write_text(json.dumps({**state, "seconds": 12.5, "peak_memory_bytes": 3_000_000_000}))
+    path = tmp_path / "checkpoints" / "bsnet" / "stage.json"
+    state = {name: value for name, value in json.loads(path.read_text()).items() if name not in ("seconds", "peak_memory_bytes")}
+    path.write_text(json.dumps(state))
+    costs = reporting.stage_costs(Run(config, load_benchmark(config.data), training=False))
+    assert set(costs) == {"finetune", "meta", "bsnet"}
+    assert costs["meta"] == {"seconds": 12.5, "peak_memory_bytes": 3_000_000_000}
+    assert costs["bsnet"] == {"seconds": None, "peak_memory_bytes": None}
+
+
+def test_the_pruning_table_ends_with_the_whole_network(calibrated):
+    config, results = calibrated
+    with open(os.path.join(config.run.run_dir, "pruning.csv"), newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["kept"]) for row in rows] == [1, 2]
+    assert [float(row["threshold"]) for row in rows] == sorted(results["gates"], reverse=True)
+    for name, value in results["fused"].items():
+        assert float(rows[-1][name]) == pytest.approx(value)
