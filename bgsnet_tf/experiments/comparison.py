@@ -106,32 +106,25 @@ def format_markdown(report, pictures):
     )
 
 
-def tables(report, spread=" ± {:.1f}", p_value=" ({:.3f})"):
-    """The table of means, and that of differences where there are any; each a list of rows of text, header first.
-
-    Args:
-      report: see `report`.
-      spread: how a standard deviation is shown.
-      p_value: how a p-value is.
-    """
-
-    def mean(figure):
-        if figure is None:
-            return "-"
-        return f"{figure['mean']:.1f}{_shown(spread, figure['std'])}{_star(figure)}"
-
-    def difference(figure):
-        return f"{figure['difference']:+.1f}{_shown(p_value, figure['p'])}{_star(figure)}"
-
+def tables(report):
+    """The table of means of a `report`, and that of differences where there are any; each a list of rows of text, header first."""
     variants = report["variants"]
-    means = [[name, *(mean(row.get(figure)) for figure in FIGURES)] for name, row in variants.items()]
-    differences = [[name, *(difference(row[figure]) for figure in ACCURACIES)] for name, row in variants.items() if "p" in row["T"]]
+    means = [[name, *(_mean(row.get(figure)) for figure in FIGURES)] for name, row in variants.items()]
+    differences = [[name, *(_difference(row[figure]) for figure in ACCURACIES)] for name, row in variants.items() if "p" in row["T"]]
     of_means = [[report["dataset"], *ACCURACIES, "gates > .5"], *means]
     return [of_means, [["difference (p)", *ACCURACIES], *differences]] if differences else [of_means]
 
 
-def _shown(template, value):
-    return "" if value is None else template.format(value)
+def _mean(figure):
+    if figure is None:
+        return "-"
+    spread = "" if figure["std"] is None else f" ± {figure['std']:.1f}"
+    return f"{figure['mean']:.1f}{spread}{_star(figure)}"
+
+
+def _difference(figure):
+    p = "" if figure["p"] is None else f" ({figure['p']:.3f})"
+    return f"{figure['difference']:+.1f}{p}{_star(figure)}"
 
 
 def _star(figure):
@@ -177,7 +170,7 @@ def write(directory, stem, report, drawn):
         f"{stem}.csv": pd.DataFrame(report["rows"]).astype({"gates": "Int64"}).to_csv(index=False, lineterminator="\n"),
         f"{stem}.json": json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
         f"{stem}.md": format_markdown(report, {name: text for name, (_, text) in pictures.items()}),
-        "report.html": page.page(report, tables(report, "<small>± {:.1f}</small>", "<small>p {:.3f}</small>"), pictures, _notes(report)),
+        "report.html": page.page(report, tables(report), pictures, _notes(report)),
     }
     for name, text in texts.items():
         write_atomically(directory / name, text)

@@ -10,23 +10,34 @@ def page(report, tables, pictures, notes):
 
     Args:
       report: see `comparison.report`.
-      tables: as `comparison.tables`; names are plain text, the other cells HTML.
+      tables: `comparison.tables`.
       pictures: name to (bytes of an SVG file, description).
       notes: sentences that explain the tables.
     """
     drawn = "".join(html_page.svg(contents, description, description) for contents, description in pictures.values())
-    results = _table(tables[0]) + "".join(f'<p class="quiet">{text(note)}</p>' for note in notes)
+    results = _statistics(tables[0]) + "".join(f'<p class="quiet">{text(note)}</p>' for note in notes)
     sections = [("results", "Results", f"<div class=row><div>{results}</div><div>{drawn}</div></div>")]
     if len(tables) > 1:
-        sections.append(("differences", f"Differences from {next(iter(report['variants']))}", _noise(report) + _table(tables[1])))
+        sections.append(("differences", f"Differences from {next(iter(report['variants']))}", _noise(report) + _statistics(tables[1])))
     sections.append(("runs", "Every run", _runs(report["rows"])))
     sections.append(("configuration", "How it was made", _configuration(report)))
     return html_page.page(f"BGSNet on {report['dataset']}: {report['title']}", sections)
 
 
-def _table(rows):
-    header, *body = [[text(row[0]), *row[1:]] for row in rows]
-    return html_page.table(header, body)
+def _table(header, rows):
+    """A table of HTML cells, which scrolls by itself where the screen is narrow."""
+    return f'<div style="overflow-x: auto">{html_page.table(header, rows)}</div>'
+
+
+def _statistics(rows):
+    """A table of `comparison.tables`; what follows a cell's first figure stands small below it."""
+
+    def cell(content):
+        first, _, rest = content.partition(" ")
+        return text(first) + (f"<small>{text(rest).replace(' ', '')}</small>" if rest else "")
+
+    header, *body = rows
+    return _table(map(text, header), [[text(name), *map(cell, cells)] for name, *cells in body])
 
 
 def _noise(report):
@@ -44,8 +55,8 @@ def _noise(report):
 
 
 def _runs(rows):
-    header = ["δ" if name == "delta" else "gates > .5" if name == "gates" else text(name) for name in rows[0]]
-    return html_page.table(header, [[_cell(name, value) for name, value in row.items()] for row in rows])
+    header = ["δ" if name == "delta" else "gates &gt; .5" if name == "gates" else text(name) for name in rows[0]]
+    return _table(header, [[_cell(name, value) for name, value in row.items()] for row in rows])
 
 
 def _cell(name, value):
@@ -61,6 +72,6 @@ def _configuration(report):
     seeds = ", ".join(map(str, report["seeds"]))
     flags = "".join(f"<li>--{text(f'{name}={value}')}</li>" for name, value in report["flags"].items())
     return (
-        f'<p class="flags">{text(report["command"])}</p><p>Seeds {seeds}. {text(versions)}.</p>'
+        f'<pre style="white-space: pre-wrap; overflow-wrap: anywhere">{text(report["command"])}</pre><p>Seeds {seeds}. {text(versions)}.</p>'
         f"<h3>Flags of {text(next(iter(report['variants'])))}, first seed</h3><ul class=flags>{flags}</ul>"
     )

@@ -93,10 +93,8 @@ def test_a_report_gathers_rows_versions_and_the_flags_of_the_base():
         "gates": [0.9, 0.5, 0.6],
     }
     outcomes = [
-        runs.Outcome(
-            runs.Variant(name, branch=branch), 0, {"dataset": "birds", **by_branch, "flags": {"eta": eta}, "versions": {"TensorFlow": v}}
-        )
-        for name, branch, eta, v in (("full", "fused", 0.1, "1"), ("other", "special", 0.2, "2"), ("third", "special", 0.3, "1"))
+        runs.Outcome(runs.Variant(name, branch=branch), 0, {**by_branch, "flags": {"eta": eta}, "versions": {"TensorFlow": version}})
+        for name, branch, eta, version in (("full", "fused", 0.1, "1"), ("other", "special", 0.2, "2"), ("third", "special", 0.3, "1"))
     ]
     made = comparison.report("Title", "python -m it", [], outcomes, ["eta"])
     assert made["rows"][1] == {"variant": "other", "eta": 0.2, "seed": 0, **results, "gates": 2, "delta": 2.0}
@@ -128,8 +126,8 @@ def test_the_page_is_one_file_with_every_figure_of_the_report(tmp_path):
     shown = (
         "Ablation of &lt;birds&gt;",
         "On &lt;some&gt; split.",
-        "<td>86.0<small>± 1.0</small> *</td>",
-        "<td>-5.0<small>p 0.000</small> *</td>",
+        "<td>86.0<small>±1.0*</small></td>",
+        "<td>-5.0<small>(0.000)*</small></td>",
         "Beyond noise (*): other in T (-5.0, p = 0.000). Every other difference is within noise.",
         "<td>full</td><td>2</td><td>92.0</td><td>80.0</td><td>70.5</td><td>60.0</td><td>50.0</td><td>3</td><td>0.50</td>",
         "python -m it --seeds=3",
