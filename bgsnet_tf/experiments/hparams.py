@@ -1,6 +1,7 @@
 """The runs of a sweep for TensorBoard's HParams dashboard."""
 
 import os
+import re
 import shutil
 
 from bgsnet_tf.evaluation.report import COLUMNS as ACCURACIES
@@ -20,15 +21,16 @@ def write(directory, domains, rows):
     whole, directory = directory, f"{directory}.part"
     shutil.rmtree(directory, ignore_errors=True)
     seeds = sorted({row["seed"] for row in rows})
-    hparams = [api.HParam(name, api.Discrete(values)) for name, values in {**domains, "seed": seeds}.items()]
-    metrics = [api.Metric(name, display_name=f"{name} (%)") for name in ACCURACIES]
+    hparams = [api.HParam(flag, api.Discrete(values)) for flag, values in {**domains, "seed": seeds}.items()]
+    metrics = [api.Metric(metric, display_name=f"{metric} (%)") for metric in ACCURACIES]
     with _writer(directory):
         api.hparams_config(hparams, metrics)
     for row in rows:
-        with _writer(os.path.join(directory, f"{row['variant']}, seed {row['seed']}")):
-            api.hparams({name: row[name] for name in (*domains, "seed")})
-            for name in ACCURACIES:
-                tf.summary.scalar(name, row[name], step=0)
+        name = f"{row['variant']}, seed {row['seed']}"
+        with _writer(os.path.join(directory, re.sub(r"[^\w=.,+ -]", "_", name))):
+            api.hparams({flag: row[flag] for flag in (*domains, "seed")}, trial_id=name)
+            for metric in ACCURACIES:
+                tf.summary.scalar(metric, row[metric], step=0)
     shutil.rmtree(whole, ignore_errors=True)
     os.rename(directory, whole)
 

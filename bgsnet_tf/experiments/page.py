@@ -71,7 +71,8 @@ def _configuration(report):
     versions = "; ".join(", ".join(f"{name} {version}" for name, version in of_runs.items()) for of_runs in report["versions"])
     seeds = ", ".join(map(str, report["seeds"]))
     flags = "".join(f"<li>--{text(f'{name}={value}')}</li>" for name, value in report["flags"].items())
+    command = f'<pre style="white-space: pre-wrap; overflow-wrap: anywhere">{text(report["command"])}</pre>'
     return (
-        f'<pre style="white-space: pre-wrap; overflow-wrap: anywhere">{text(report["command"])}</pre><p>Seeds {seeds}. {text(versions)}.</p>'
+        f"{command}<p>Seeds {seeds}. {text(versions)}.</p>"
         f"<h3>Flags of {text(next(iter(report['variants'])))}, first seed</h3><ul class=flags>{flags}</ul>"
     )
