@@ -18,21 +18,21 @@ def write(directory, domains, rows):
     import tensorflow as tf
     from tensorboard.plugins.hparams import api
 
-    whole, directory = directory, f"{directory}.part"
-    shutil.rmtree(directory, ignore_errors=True)
+    part = f"{directory}.part"
+    shutil.rmtree(part, ignore_errors=True)
     seeds = sorted({row["seed"] for row in rows})
     hparams = [api.HParam(flag, api.Discrete(values)) for flag, values in {**domains, "seed": seeds}.items()]
     metrics = [api.Metric(metric, display_name=f"{metric} (%)") for metric in ACCURACIES]
-    with _writer(directory):
+    with _writer(part):
         api.hparams_config(hparams, metrics)
     for row in rows:
         name = f"{row['variant']}, seed {row['seed']}"
-        with _writer(os.path.join(directory, re.sub(r"[^\w=.,+ -]", "_", name))):
+        with _writer(os.path.join(part, re.sub(r"[^\w=.,+ -]", "_", name))):
             api.hparams({flag: row[flag] for flag in (*domains, "seed")}, trial_id=name)
             for metric in ACCURACIES:
                 tf.summary.scalar(metric, row[metric], step=0)
-    shutil.rmtree(whole, ignore_errors=True)
-    os.rename(directory, whole)
+    shutil.rmtree(directory, ignore_errors=True)
+    os.rename(part, directory)
 
 
 def _writer(directory):

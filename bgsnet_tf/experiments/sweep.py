@@ -91,8 +91,10 @@ def run(settings, texts, seeds):
     swept = parse(texts, settings)
     from bgsnet_tf.data.loading import load_benchmark  # loads TensorFlow, which takes seconds
 
-    benchmarks = {settings.replace(**variant.changes).data: None for variant in variants(swept, settings)}
-    benchmarks = {data: load_benchmark(data) for data in benchmarks}
+    configs = [settings.replace(**variant.changes) for variant in variants(swept, settings)]
+    for own in configs:
+        _refuse_unknown_optimizers(own)
+    benchmarks = {data: load_benchmark(data) for data in dict.fromkeys(own.data for own in configs)}
     command = runs.command("bgsnet_tf.experiments.sweep", [f"--seeds={seeds}", *(f"--sweep={text}" for text in texts)], settings)
     base = ", ".join(f"{flag}={settings.values()[flag]}" for flag in swept)
     notes = [f"On the validation split, at the δ of the best H there. {BASE}: {base}; every other row changes one flag."]
@@ -104,6 +106,17 @@ def run(settings, texts, seeds):
         hparams.write(os.path.join(settings.run.run_dir, "hparams"), swept, report["rows"])
     print(comparison.format_table(report))
     return report
+
+
+def _refuse_unknown_optimizers(own):
+    from bgsnet_tf.training import optimizers
+
+    for name, weight_decay in (
+        (own.finetune.finetune_optimizer, own.finetune.finetune_weight_decay),
+        (own.meta.meta_optimizer, 0.0),
+        (own.bsnet.bsnet_optimizer, own.bsnet.bsnet_weight_decay),
+    ):
+        optimizers.make(name, learning_rate=1.0, steps=1, weight_decay=weight_decay)
 
 
 def variants(swept, settings):

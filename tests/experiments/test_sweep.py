@@ -47,6 +47,7 @@ def test_values_are_those_of_the_flag_and_the_base_is_one(tiny_config):
         (["split=final"], "validation split"),
         (["delta=0,1"], "δ is chosen"),
         (["image_size=20,4000"], "--resize"),
+        (["bsnet_optimizer=Adam,Adamm"], "Adamm"),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_is_made(tiny_config, texts, message):
