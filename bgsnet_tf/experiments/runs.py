@@ -14,6 +14,8 @@ import signal
 import threading
 from collections.abc import Mapping
 
+from tqdm import tqdm
+
 from bgsnet_tf import config
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.evaluation.report import COLUMNS as ACCURACIES
@@ -147,6 +149,7 @@ def _make_in_own_process(own):
 def _make(own, errors):
     """Makes a run and its result files; sends the text of a `UserError`."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    tqdm.set_lock(threading.RLock())  # its own lock is a semaphore, which a process that is terminated leaves behind
     from bgsnet_tf.training import commands
 
     try:
