@@ -1,4 +1,4 @@
-"""Variants of a model over several seeds: mean, deviation, and what differs from the full model by more than noise.
+"""Variants of a model over several seeds: mean, deviation, and what differs from the base by more than noise.
 
 `rows` is a list of dicts, one a variant and seed: {"variant": …, "seed": …, "T": …, …, "gates": …, "delta": …} with
 accuracies in percent; `gates` is None for a variant without gates. Every variant has the same seeds, in the same order.
@@ -15,9 +15,43 @@ import scipy.stats
 from bgsnet_tf.evaluation import figures
 from bgsnet_tf.evaluation.report import COLUMNS as ACCURACIES
 from bgsnet_tf.evaluation.report import write_atomically
+from bgsnet_tf.experiments import page
 
 SIGNIFICANCE = 0.05
 ROUNDING = 1e-9  # percent; differences that agree to this are the same
+FIGURES = (*ACCURACIES, "gates")
+
+
+def report(title, command, notes, outcomes, flags=()):
+    """All that the files of an experiment say, as one dict for JSON.
+
+    Args:
+      title: of the experiment.
+      command: that makes it again.
+      notes: sentences about what the figures are.
+      outcomes: a `runs.Outcome` for every variant and seed, those of the base first.
+      flags: names of flags whose values stand in the rows.
+
+    Returns:
+      The result of `compare`, and {"title", "command", "notes", "dataset", "versions": [dicts; more than one where it was
+      continued with other ones], "flags": {of the base}, "rows"}.
+    """
+    rows = [outcome.row(flags) for outcome in outcomes]
+    versions = []
+    for outcome in outcomes:
+        if outcome.results["versions"] not in versions:
+            versions.append(outcome.results["versions"])
+    base = outcomes[0].results
+    return {
+        "title": title,
+        "command": command,
+        "dataset": base["dataset"],
+        **compare(rows, outcomes[0].variant.name),
+        "notes": notes,
+        "versions": versions,
+        "flags": base["flags"],
+        "rows": rows,
+    }
 
 
 def compare(rows, full):
@@ -57,38 +91,44 @@ def _paired(values, reference):
 
 
 def format_table(report):
-    """Text table of `report`, the result of `compare` with the keys `dataset` and `command`: a row a variant, mean ± deviation."""
-    variants = report["variants"]
-    width = max(len(name) for name in (report["dataset"], *variants))
-    lines = [f"{report['dataset']:<{width}}" + "".join(f"{column:>14}" for column in ACCURACIES) + f"{'gates > .5':>14}"]
-    for name, row in variants.items():
-        lines.append(f"{name:<{width}}" + "".join(f"{_cell(row.get(figure)):>14}" for figure in (*ACCURACIES, "gates")))
+    """Text table of a `report`: a row a variant, mean ± deviation."""
+    (header, *body), *_ = tables(report)
+    width = max(len(row[0]) for row in (header, *body))
+    lines = [f"{row[0]:<{width}}" + "".join(f"{cell:>14}" for cell in row[1:]) for row in (header, *body)]
     return "\n".join([*lines, *_notes(report)])
 
 
-def format_markdown(report):
-    """The same table as a Markdown document, with the command that made it, and differences and p-values."""
-    header = [report["dataset"], *ACCURACIES, "gates > .5"]
-    body = [[name, *(_cell(row.get(figure)) for figure in (*ACCURACIES, "gates"))] for name, row in report["variants"].items()]
-    tests = [["difference (p)", *ACCURACIES]]
-    for name, row in report["variants"].items():
-        if "difference" in row["T"]:
-            tests.append([name, *(_difference(row[figure]) for figure in ACCURACIES)])
-    tables = [_markdown([header, *body]), *([_markdown(tests)] if len(tests) > 1 else [])]
-    made = ["# Ablation", f"    {report['command']}", "![T and H of every variant](figures/ablation.svg)"]
-    return "\n\n".join([*made, *tables, *_notes(report)]) + "\n"
+def format_markdown(report, pictures):
+    """The tables of a `report` as a Markdown document, with the command that made them; `pictures` are names to descriptions."""
+    images = [f"![{description}](figures/{name}.svg)" for name, description in pictures.items()]
+    return (
+        "\n\n".join([f"# {report['title']}", f"    {report['command']}", *images, *map(_markdown, tables(report)), *_notes(report)]) + "\n"
+    )
 
 
-def _cell(figure):
+def tables(report):
+    """The table of means of a `report`, and that of differences where there are any; each a list of rows of text, header first."""
+    variants = report["variants"]
+    means = [[name, *(_mean(row.get(figure)) for figure in FIGURES)] for name, row in variants.items()]
+    differences = [[name, *(_difference(row[figure]) for figure in ACCURACIES)] for name, row in variants.items() if "p" in row["T"]]
+    of_means = [[report["dataset"], *ACCURACIES, "gates > .5"], *means]
+    return [of_means, [["difference (p)", *ACCURACIES], *differences]] if differences else [of_means]
+
+
+def _mean(figure):
     if figure is None:
         return "-"
     spread = "" if figure["std"] is None else f" ± {figure['std']:.1f}"
-    return f"{figure['mean']:.1f}{spread}{'' if figure.get('within_noise', True) else ' *'}"
+    return f"{figure['mean']:.1f}{spread}{_star(figure)}"
 
 
 def _difference(figure):
     p = "" if figure["p"] is None else f" ({figure['p']:.3f})"
-    return f"{figure['difference']:+.1f}{p}{'' if figure['within_noise'] else ' *'}"
+    return f"{figure['difference']:+.1f}{p}{_star(figure)}"
+
+
+def _star(figure):
+    return "" if figure.get("within_noise", True) else " *"
 
 
 def _markdown(rows):
@@ -97,6 +137,10 @@ def _markdown(rows):
 
 
 def _notes(report):
+    return [*report["notes"], *_noise(report)]
+
+
+def _noise(report):
     seeds = len(report["seeds"])
     if seeds == 1:
         return ["One seed: no deviation and no test; every difference may be noise."]
@@ -110,15 +154,23 @@ def _notes(report):
     ]
 
 
-def write(directory, rows, report):
-    """Writes `ablation.csv` (the rows), `ablation.json` (the report), `ablation.md` (its tables) and `figures/ablation.*`."""
+def write(directory, stem, report, drawn):
+    """Writes `stem`.csv (the rows), .json (the report), .md (its tables), report.html, and `figures/`.
+
+    Args:
+      directory: where to.
+      stem: name of the files.
+      report: see `report`.
+      drawn: name of every figure to a pair of Matplotlib's figure and its description.
+    """
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
+    pictures = {name: (figures.save(figure, directory / "figures", name), text) for name, (figure, text) in drawn.items()}
     texts = {
-        "ablation.csv": pd.DataFrame(rows).astype({"gates": "Int64"}).to_csv(index=False, lineterminator="\n"),
-        "ablation.json": json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
-        "ablation.md": format_markdown(report),
+        f"{stem}.csv": pd.DataFrame(report["rows"]).astype({"gates": "Int64"}).to_csv(index=False, lineterminator="\n"),
+        f"{stem}.json": json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+        f"{stem}.md": format_markdown(report, {name: text for name, (_, text) in pictures.items()}),
+        "report.html": page.page(report, tables(report), pictures, _notes(report)),
     }
     for name, text in texts.items():
         write_atomically(directory / name, text)
-    figures.save(figures.variants(report["variants"]), directory / "figures", "ablation")

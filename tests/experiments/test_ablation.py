@@ -12,14 +12,14 @@ import pytest
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.evaluation.report import COLUMNS
 from bgsnet_tf.experiments import ablation
-from bgsnet_tf.training import fitting
 from tests.conftest import tiny_config_below
+from tests.experiments.trained import trained_stages
 
-FEW = ("BGSNet", "GNet only", "GNet without meta", "BGSNet without annealing", "BSNet without annealing")
+FEW = ("BGSNet", "GNet only", "BGSNet without annealing", "BSNet without annealing")
 
 
 def run(config, seeds):
-    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()):
         return ablation.run(config, seeds)
 
 
@@ -30,45 +30,31 @@ def few_variants(monkeypatch):
     monkeypatch.setattr(ablation, "variants", lambda settings: [v for v in everything(settings) if v.name in FEW])
 
 
-@pytest.fixture
-def trained(monkeypatch):
-    """The (run folder, stage, phase) of every phase that trains, below the ablation's folder, in order."""
-    phases, fit = [], fitting._fit_phase
-
-    def watched(run, stage, fit_of_stage, phase, first_epoch):
-        phases.append((os.path.join(*run.directory.split(os.sep)[-3:]), stage.name, phase.name))
-        fit(run, stage, fit_of_stage, phase, first_epoch)
-
-    monkeypatch.setattr(fitting, "_fit_phase", watched)
-    return phases
-
-
-def stages_of(phases, run_dir):
-    return [stage for directory, stage, phase in phases if directory.endswith(run_dir) and phase != "heads" and phase != "gates"]
-
-
-def test_what_is_shared_is_trained_once_and_the_same_command_changes_nothing(tmp_path, few_variants, trained):
+def test_what_is_shared_is_trained_once_and_the_same_command_changes_nothing(tmp_path, few_variants):
     config = tiny_config_below(tmp_path)
     summary = run(config, 1)
-    assert stages_of(trained, "seed0/full") == ["finetune", "meta", "bsnet"]
-    assert stages_of(trained, "full/validation") == ["finetune", "meta", "bsnet"]
-    assert stages_of(trained, "seed0/annealing_false") == ["bsnet"]
-    assert stages_of(trained, "meta_false") == stages_of(trained, "meta_false/validation") == []
-    assert len(trained) == len(set(trained))
-    files = {name: (tmp_path / "run" / name).read_bytes() for name in ("ablation.csv", "ablation.json", "ablation.md")}
-    trained.clear()
+    root = tmp_path / "run" / "seed0"
+    assert trained_stages(root) == {
+        "full": ["bsnet", "finetune", "meta"],
+        "full/validation": ["bsnet", "finetune", "meta"],
+        "annealing_false": ["bsnet"],
+        "annealing_false/validation": ["bsnet"],
+    }
+    times = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+    names = ("ablation.csv", "ablation.json", "ablation.md", "report.html")
+    files = {name: (tmp_path / "run" / name).read_bytes() for name in names}
     assert run(config, 1) == summary == json.loads(files["ablation.json"])
-    assert trained == []
-    assert files == {name: (tmp_path / "run" / name).read_bytes() for name in files}
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == times
+    assert files == {name: (tmp_path / "run" / name).read_bytes() for name in names}
 
     rows = pd.read_csv(tmp_path / "run" / "ablation.csv")
     assert rows["variant"].tolist() == list(FEW)
     for row, (folder, branch) in zip(
         rows.to_dict("records"),
-        [("full", "fused"), ("full", "general"), ("meta_false", "general"), ("annealing_false", "fused"), ("annealing_false", "special")],
+        [("full", "fused"), ("full", "general"), ("annealing_false", "fused"), ("annealing_false", "special")],
     ):
-        results = json.loads((tmp_path / "run" / "seed0" / folder / "results.json").read_text())
-        validation = json.loads((tmp_path / "run" / "seed0" / folder / "validation" / "results.json").read_text())
+        results = json.loads((root / folder / "results.json").read_text())
+        validation = json.loads((root / folder / "validation" / "results.json").read_text())
         assert {name: row[name] for name in COLUMNS} == pytest.approx(results[branch], abs=1e-9)
         assert results["split"] == "final" and validation["split"] == "validation"
         assert row["delta"] == results["deltas"][branch] == pytest.approx(validation["deltas"][branch], abs=6e-4)
@@ -79,37 +65,16 @@ def test_what_is_shared_is_trained_once_and_the_same_command_changes_nothing(tmp
 
 
 @pytest.mark.slow
-def test_an_interrupted_ablation_ends_as_an_uninterrupted_one(tmp_path, few_variants, trained, monkeypatch):
-    config = tiny_config_below(tmp_path).replace(bsnet_lr=1e-3)
-    whole = run(config.replace(run_dir=str(tmp_path / "whole" / "run")), 1)
-    phases = list(trained)
-    trained.clear()
-    watched = fitting._fit_phase
-    for stop_after in (1, 6, 13):
-
-        def stopping(*arguments, stop_after=stop_after):
-            if len(trained) >= stop_after:
-                raise KeyboardInterrupt
-            watched(*arguments)
-
-        monkeypatch.setattr(fitting, "_fit_phase", stopping)
-        with pytest.raises(KeyboardInterrupt):
-            run(config, 1)
-    monkeypatch.setattr(fitting, "_fit_phase", watched)
-    continued = run(config, 1)
-    assert continued["variants"] == whole["variants"]
-    assert set(trained) == set(phases)
-
-
-@pytest.mark.slow
-def test_all_variants_of_two_seeds(tmp_path, trained):
+def test_all_variants_of_two_seeds(tmp_path):
     config = tiny_config_below(tmp_path)
     summary = run(config, 2)
     assert list(summary["variants"]) == [variant.name for variant in ablation.variants(config)]
     assert summary["variants"]["BGSNet (Sequential)"]["T"]["difference"] == 0
     assert summary["variants"]["BGSNet without dataset balance"]["gates"]["mean"] == config.bsnet.submodules
-    assert len(trained) == len(set(trained))
-    assert sum(stage == "finetune" and phase == "all" for _, stage, phase in trained) == 4  # two seeds, two splits
+    for seed in (0, 1):
+        trained = trained_stages(tmp_path / "run" / f"seed{seed}")
+        assert sorted(run for run, stages in trained.items() if stages != ["bsnet"]) == ["full", "full/validation"]
+        assert len(trained) == 12 and not [run for run in trained if run.startswith("meta_false")]
 
 
 def test_both_styles_train_as_many_epochs(tmp_path):

@@ -1,0 +1,41 @@
+"""The runs of a sweep for TensorBoard's HParams dashboard."""
+
+import os
+import re
+import shutil
+
+from bgsnet_tf.evaluation.report import COLUMNS as ACCURACIES
+
+
+def write(directory, domains, rows):
+    """Writes one TensorBoard run a row below `directory`, in place of what was there, and what they have in common.
+
+    Args:
+      directory: of the summaries alone.
+      domains: swept flag to its values.
+      rows: dicts with the values of the swept flags, `variant`, `seed` and accuracies in percent.
+    """
+    import tensorflow as tf
+    from tensorboard.plugins.hparams import api
+
+    part = f"{directory}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    seeds = sorted({row["seed"] for row in rows})
+    hparams = [api.HParam(flag, api.Discrete(values)) for flag, values in {**domains, "seed": seeds}.items()]
+    metrics = [api.Metric(metric, display_name=f"{metric} (%)") for metric in ACCURACIES]
+    with _writer(part):
+        api.hparams_config(hparams, metrics)
+    for row in rows:
+        name = f"{row['variant']}, seed {row['seed']}"
+        with _writer(os.path.join(part, re.sub(r"[^\w=.,+ -]", "_", name))):
+            api.hparams({flag: row[flag] for flag in (*domains, "seed")}, trial_id=name)
+            for metric in ACCURACIES:
+                tf.summary.scalar(metric, row[metric], step=0)
+    shutil.rmtree(directory, ignore_errors=True)
+    os.rename(part, directory)
+
+
+def _writer(directory):
+    import tensorflow as tf
+
+    return tf.summary.create_file_writer(directory).as_default(step=0)
