@@ -53,8 +53,8 @@ def opencv_pipeline(files):
     return lambda: [np.stack(list(pool.map(load, files[i : i + BATCH]))) for i in range(0, len(files), BATCH)][-1].shape
 
 
-def ours(files, view_count):
-    """The product's batches: the test view, or `view_count` views of each image for the feature cache."""
+def ours(files, view_count, run=True):
+    """The product's batches: the test view, or `view_count` views of each image for the feature cache; without `run`, their dataset."""
     import numpy as np
 
     from bgsnet_tf.data import images
@@ -74,7 +74,8 @@ def ours(files, view_count):
         paths=np.array(files),
     )
     views = images.Views(SIZE, RESIZE, "crop_flip")
-    return _run(images.image_batches(benchmark, images.items_of(rows, view_count), views, BATCH, view_count))
+    batches = images.image_batches(benchmark, images.items_of(rows, view_count), views, BATCH, view_count)
+    return _run(batches) if run else batches
 
 
 def _run(dataset):
