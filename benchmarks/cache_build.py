@@ -1,6 +1,6 @@
 """The feature cache of ResNet101 from JPEG photos: how much of its time the network waits for pixels.
 
-python -m benchmarks.cache_build --photos=FOLDER
+python -m benchmarks.cache_build [--photos=FOLDER]
 """
 
 import argparse
@@ -8,7 +8,7 @@ import functools
 import pathlib
 
 from benchmarks.harness import Contender, compare, report
-from benchmarks.image_pipeline import SIZE, VIEWS, ours
+from benchmarks.image_pipeline import PHOTOS, SIZE, VIEWS, ours
 
 ROUNDS = 3
 IMAGES = 64
@@ -47,7 +47,7 @@ def _embed():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--photos", type=pathlib.Path, required=True, help="Folder of JPEG files, searched recursively.")
+    parser.add_argument("--photos", type=pathlib.Path, default=PHOTOS, help="Folder of JPEG files, searched recursively.")
     files = sorted(str(path) for path in parser.parse_args().photos.rglob("*.jpg"))[:IMAGES]
     names = "network alone", "photos and network", "photos alone"
     prepare = network, functools.partial(whole, files), functools.partial(ours, files, VIEWS)

@@ -1,4 +1,4 @@
-"""JPEG photos to the network's input, against libjpeg-turbo decoding alone: python -m benchmarks.image_pipeline --photos=FOLDER
+"""JPEG photos to the network's input, against libjpeg-turbo decoding alone: python -m benchmarks.image_pipeline [--photos=FOLDER]
 
 Every contender reads the same files with all cores. TensorFlow and OpenCV both bring libjpeg-turbo; the faster of the two is the
 ceiling. Rows per second count images; a cached image is seen in several views, for all of which it is decoded once.
@@ -13,6 +13,7 @@ import pathlib
 from benchmarks.harness import Contender, compare, report
 
 ROUNDS = 7
+PHOTOS = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data" / "cub_photos"
 SIZE, RESIZE, VIEWS, BATCH = 224, 256, 4, 64  # configs/resnet101.flags
 
 
@@ -88,7 +89,7 @@ def _run(dataset):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--photos", type=pathlib.Path, required=True, help="Folder of JPEG files, searched recursively.")
+    parser.add_argument("--photos", type=pathlib.Path, default=PHOTOS, help="Folder of JPEG files, searched recursively.")
     photos = parser.parse_args().photos
     files = sorted(str(path) for path in photos.rglob("*.jpg"))
     contenders = {
