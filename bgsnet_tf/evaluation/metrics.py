@@ -4,7 +4,7 @@ The protocol is that of the Proposed Splits (Xian et al. 2018): accuracies are a
 stacking (Chao et al. 2016): a constant δ is subtracted from the scores of seen classes before the argmax.
 
 Two splits are scored, `seen` (images of seen classes) and `unseen` (images of unseen ones). For each:
-  scores: (images, C) one score per class, over ALL C classes; float64 is used inside.
+  scores: (images, C) one score per class, over ALL C classes; differences are taken in float64.
   labels: (images,) integer class indices.
 `seen_classes` and `unseen_classes` are integer index arrays; a class in neither of them is never predicted.
 
@@ -32,15 +32,16 @@ def evaluate_gzsl(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_c
     """
     checked = _checked(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes)
     scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes = checked
-    offsets = _offsets(scores_seen.shape[1], seen_classes, unseen_classes, delta)
-    unseen = per_class_accuracy(labels_unseen, np.argmax(scores_unseen + offsets, axis=1))
-    seen = per_class_accuracy(labels_seen, np.argmax(scores_seen + offsets, axis=1))
+    rivals_seen = _rivals(scores_seen, seen_classes, unseen_classes)
+    rivals_unseen = _rivals(scores_unseen, seen_classes, unseen_classes)
+    unseen = per_class_accuracy(labels_unseen, rivals_unseen.winner(delta))
+    seen = per_class_accuracy(labels_seen, rivals_seen.winner(delta))
     return {
-        "T": per_class_accuracy(labels_unseen, _best(scores_unseen, unseen_classes)[0]),
+        "T": per_class_accuracy(labels_unseen, rivals_unseen.unseen_class),
         "U": unseen,
         "S": seen,
         "H": float(harmonic_mean(unseen, seen)),
-        "AUSUC": _curve(*checked).area,
+        "AUSUC": _curve(rivals_seen, labels_seen, rivals_unseen, labels_unseen).area,
     }
 
 
@@ -68,7 +69,7 @@ def predict_gzsl(scores, seen_classes, unseen_classes, delta):
     """
     scores = _checked_scores(scores, "scores")
     seen_classes, unseen_classes = _checked_classes(seen_classes, unseen_classes, scores.shape[1])
-    return np.argmax(scores + _offsets(scores.shape[1], seen_classes, unseen_classes, delta), axis=1)
+    return _rivals(scores, seen_classes, unseen_classes).winner(delta)
 
 
 def predict_zsl(scores, unseen_classes):
@@ -150,13 +151,16 @@ def seen_unseen_curve(scores_seen, labels_seen, scores_unseen, labels_unseen, se
 
     Args and errors: as `evaluate_gzsl`.
     """
-    return _curve(*_checked(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes))
+    checked = _checked(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes)
+    scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes = checked
+    rivals_seen = _rivals(scores_seen, seen_classes, unseen_classes)
+    return _curve(rivals_seen, labels_seen, _rivals(scores_unseen, seen_classes, unseen_classes), labels_unseen)
 
 
-def _curve(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes):
-    seen_right, _, seen_margins = _sides(scores_seen, labels_seen, seen_classes, unseen_classes)
-    _, unseen_right, unseen_margins = _sides(scores_unseen, labels_unseen, seen_classes, unseen_classes)
-    margins = np.concatenate([seen_margins[seen_right], unseen_margins[unseen_right]])
+def _curve(rivals_seen, labels_seen, rivals_unseen, labels_unseen):
+    seen_right = rivals_seen.seen_class == labels_seen
+    unseen_right = rivals_unseen.unseen_class == labels_unseen
+    margins = np.concatenate([rivals_seen.margin[seen_right], rivals_unseen.margin[unseen_right]])
     switches, position = np.unique(margins, return_inverse=True)
     seen_position, unseen_position = np.split(position, [np.count_nonzero(seen_right)])
     lost = np.bincount(seen_position, _weights(labels_seen)[seen_right], minlength=len(switches))
@@ -164,28 +168,38 @@ def _curve(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes,
     return SeenUnseenCurve(switches, U=np.append(0.0, np.cumsum(won)), S=np.append(np.cumsum(lost[::-1])[::-1], 0.0))
 
 
-def _sides(scores, labels, seen_classes, unseen_classes):
-    """Per image: is the best seen class right, is the best unseen one, and the δ between the two."""
-    seen_class, seen_score = _best(scores, seen_classes)
-    unseen_class, unseen_score = _best(scores, unseen_classes)
-    return seen_class == labels, unseen_class == labels, seen_score - unseen_score
+@dataclasses.dataclass(frozen=True)
+class _Rivals:
+    """Per image (images,): its best seen and its best unseen class, and their scores in float64. All else follows from them."""
+
+    seen_class: np.ndarray
+    seen_score: np.ndarray
+    unseen_class: np.ndarray
+    unseen_score: np.ndarray
+
+    @property
+    def margin(self):
+        """The δ at which the image switches."""
+        return self.seen_score - self.unseen_score
+
+    def winner(self, delta):
+        """(images,) class after δ is subtracted from the seen ones' scores."""
+        if not np.isfinite(delta):
+            raise ValueError(f"delta must be finite, not {delta}")
+        shifted = self.seen_score - float(delta)
+        seen_wins = (shifted > self.unseen_score) | ((shifted == self.unseen_score) & (self.seen_class < self.unseen_class))
+        return np.where(seen_wins, self.seen_class, self.unseen_class)
+
+
+def _rivals(scores, seen_classes, unseen_classes):
+    return _Rivals(*_best(scores, seen_classes), *_best(scores, unseen_classes))
 
 
 def _best(scores, classes):
-    allowed = np.full(scores.shape[1], -np.inf)
-    allowed[classes] = 0
-    best = np.argmax(scores + allowed, axis=1)
-    return best, scores[np.arange(len(scores)), best]
-
-
-def _offsets(count, seen_classes, unseen_classes, delta):
-    """(C,) what calibrated stacking adds to the scores; −∞ for classes in neither set."""
-    if not np.isfinite(delta):
-        raise ValueError(f"delta must be finite, not {delta}")
-    offsets = np.full(count, -np.inf)
-    offsets[unseen_classes] = 0
-    offsets[seen_classes] = -float(delta)
-    return offsets
+    """(images,) class of `classes` with the highest score, and that score in float64."""
+    classes = np.sort(classes)
+    best = classes[np.argmax(np.take(scores, classes, axis=1), axis=1)]
+    return best, scores[np.arange(len(scores)), best].astype(np.float64)
 
 
 def _weights(labels):
@@ -205,7 +219,9 @@ def _checked(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classe
 
 
 def _checked_scores(scores, name):
-    scores = np.asarray(scores, np.float64)
+    scores = np.asarray(scores)
+    if scores.dtype not in (np.float32, np.float64):
+        scores = scores.astype(np.float64)
     if scores.ndim != 2:
         raise ValueError(f"{name} must be (images, classes), not {scores.shape}")
     if not len(scores):

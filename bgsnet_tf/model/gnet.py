@@ -51,7 +51,9 @@ class SupervisedGNet(GroupedModel):
 class MetaGNet(GroupedModel):
     """f_g under Eqs. 2-3, on visual embeddings that never change again: e_g (B, K) to a_g (B, A).
 
-    A batch is a set of tasks, a tensor axis and no loop: the virtual parameters θ' of all tasks are one stack.
+    A batch is a set of tasks, a tensor axis and no loop. The virtual parameters θ' of a task are never formed: the
+    gradient of a kernel is Xᵀ G, of the dense layer's n training inputs X (n, in) and the gradient G (n, out) of its
+    outputs, so validation inputs V get V θ' = V θ - α (V Xᵀ) G. With n far below in, that is exact and smaller.
 
     Args:
       predictor: f_g, built.
@@ -97,26 +99,34 @@ class MetaGNet(GroupedModel):
           Two scalars.
         """
         tasks = episodes.support_rows.shape[0]
-        parameters = [tf.broadcast_to(w, [tasks, *w.shape]) for w in self.predictor.trainable_weights]
+        layers = []  # of every dense layer: its training inputs X, and zeros that are added to its outputs and get G
+
+        def watched(i, inputs):
+            zeros = tf.zeros([inputs.shape[0], self.predictor.widths[i]])
+            inner.watch(zeros)
+            layers.append((inputs, zeros))
+            return zeros
+
         with tf.GradientTape() as inner:
-            inner.watch(parameters)
-            support_loss = self._loss(episodes.support_rows, episodes.support_classes, parameters)
+            support_loss = self._loss(episodes.support_rows, episodes.support_classes, watched)
             each_task = support_loss * tasks  # so that task t's parameters get the gradient of its own mean loss
-        gradients = inner.gradient(each_task, parameters)
-        if self.first_order:
-            gradients = [tf.stop_gradient(gradient) for gradient in gradients]
-        virtual = [w - self.inner_lr * gradient for w, gradient in zip(parameters, gradients)]
+        gradients = inner.gradient(each_task, [zeros for _, zeros in layers])
+
+        def virtual(i, inputs):
+            inputs, trained, gradient = (tf.reshape(x, [tasks, -1, x.shape[1]]) for x in (inputs, layers[i][0], gradients[i]))
+            if self.first_order:
+                trained, gradient = tf.stop_gradient(trained), tf.stop_gradient(gradient)
+            similarity = tf.matmul(inputs, trained, transpose_b=True) + 1  # 1 for the bias
+            return -self.inner_lr * tf.reshape(tf.matmul(similarity, gradient), [-1, gradient.shape[2]])
+
         return support_loss, self._loss(episodes.query_rows, episodes.query_classes, virtual)
 
-    def _loss(self, rows, classes, parameters):
+    def _loss(self, rows, classes, change):
+        """Eq. 1 of `rows` (T, way, shot) under f_g with `change`, see `Predictor.call`."""
         tasks, way, shot = rows.shape
-        embeddings = tf.gather(self.embeddings, tf.reshape(rows, [tasks, way * shot]))
-        if self.softmax_over_task:
-            labels = tf.broadcast_to(tf.range(way)[:, tf.newaxis], rows.shape)
-            class_attributes = tf.gather(self.class_attributes, classes)
-        else:
-            labels = tf.broadcast_to(classes[:, :, tf.newaxis], rows.shape)
-            class_attributes = self.class_attributes
-        return attribute_cross_entropy(
-            self.predictor(embeddings, weights=parameters), tf.reshape(labels, [tasks, way * shot]), class_attributes
-        )
+        attributes = self.predictor(tf.gather(self.embeddings, tf.reshape(rows, [-1])), change=change)
+        if not self.softmax_over_task:
+            return attribute_cross_entropy(attributes, tf.repeat(tf.reshape(classes, [-1]), shot), self.class_attributes)
+        labels = tf.broadcast_to(tf.repeat(tf.range(way), shot), [tasks, way * shot])
+        attributes = tf.reshape(attributes, [*labels.shape, attributes.shape[1]])
+        return attribute_cross_entropy(attributes, labels, tf.gather(self.class_attributes, classes))

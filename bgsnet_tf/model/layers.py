@@ -31,17 +31,18 @@ class Predictor(layers.Layer):
             inputs = units
         super().build(shape)
 
-    def call(self, embeddings, weights=None):
-        """Attributes (..., B, A) of embeddings (..., B, K).
+    def call(self, embeddings, change=None):
+        """Attributes (..., A) of embeddings (..., K).
 
-        `weights` stands in for the layer's own, in the order of `trainable_weights`. Each may have a leading task
-        axis: T sets of weights then serve embeddings (T, B, K).
+        `change(i, inputs)`, where given, is added to what dense layer i makes of its `inputs`: the part of other weights
+        than its own.
         """
-        weights = self.trainable_weights if weights is None else weights
         outputs = embeddings
-        for i in range(0, len(weights), 2):
-            outputs = tf.nn.relu(outputs) if i else outputs
-            outputs = tf.matmul(outputs, weights[i]) + weights[i + 1][..., tf.newaxis, :]
+        for i, (kernel, bias) in enumerate(zip(self.trainable_weights[::2], self.trainable_weights[1::2])):
+            inputs = tf.nn.relu(outputs) if i else outputs
+            outputs = tf.matmul(inputs, kernel) + bias
+            if change is not None:
+                outputs += change(i, inputs)
         return outputs
 
 

@@ -5,6 +5,7 @@ Letters: B images, C classes of the training data set, C' classes of a request, 
 
 import tensorflow as tf
 
+from bgsnet_tf.model.folding import folded
 from bgsnet_tf.serving import inputs
 
 CLASSIFY_METHOD = "tensorflow/serving/classify"
@@ -30,7 +31,7 @@ class ServedBGSNet(tf.Module):
         is_seen = tf.scatter_nd(benchmark.seen_classes[:, None], tf.ones(len(benchmark.seen_classes)), [len(benchmark.class_names)])
         self.offsets = delta * is_seen
         pixels = tf.TensorSpec([None, views.size, views.size, 3], tf.float32)
-        self.network = tf.function(_for_any_batch(bgsnet.call), input_signature=[pixels])  # one graph that all signatures call
+        self.network = tf.function(_for_any_batch(folded(bgsnet).call), input_signature=[pixels])  # one graph that all signatures call
         self.network_variables = self.network.get_concrete_function().variables  # saved; optimizers and metrics are not
 
     def signatures(self):

@@ -118,7 +118,7 @@ def feature_cache(run, gnet, finetuned, test_rows=False):
     settings, benchmark = run.config.cache, run.benchmark
     rows, views = (run.test_rows, 1) if test_rows else (benchmark.train, settings.cache_views)
     items = images.items_of(rows, views)
-    batch_size = run.config.evaluation.eval_batch_size
+    batch_size = max(1, run.config.evaluation.eval_batch_size // views) * views  # whole rows
     depends_on = (finetuned, benchmark.fingerprint(), repr(run.views), settings.cache_dtype, views)
 
     @tf.function(reduce_retracing=True)
@@ -127,7 +127,7 @@ def feature_cache(run, gnet, finetuned, test_rows=False):
         return trunk_features, gnet.tail(trunk_features, training=False)
 
     def compute(positions):
-        return strategy.each_batch(run.strategy, embed, images.image_batches(benchmark, items[positions], run.views, batch_size))
+        return strategy.each_batch(run.strategy, embed, images.image_batches(benchmark, items[positions], run.views, batch_size, views))
 
     return features.open_or_build(
         directory=os.path.join(run.directory, "cache", "test" if test_rows else "train"),

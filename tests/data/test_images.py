@@ -69,3 +69,24 @@ def test_a_box_is_cut_out_and_clipped(tiny_dir):
     np.testing.assert_array_equal(load(0), whole[0][5:25, 10:30])
     np.testing.assert_array_equal(load(1), whole[1][20:, 30:])
     np.testing.assert_array_equal(load(2), whole[2])
+
+
+@pytest.mark.parametrize("height, width", [(375, 500), (500, 333), (256, 256), (90, 61), (1000, 1300)])
+def test_a_view_is_the_crop_of_tensorflows_antialiased_resize(height, width):
+    image = noise(height, width)
+    shorter = min(height, width)
+    target = [max(256, round(side * 256 / shorter)) for side in (height, width)]
+    top, left = ((side - 224) // 2 for side in target)
+    whole = tf.image.resize(image, target, antialias=True).numpy()
+    np.testing.assert_allclose(Views(224, 256)(image), whole[top : top + 224, left : left + 224], rtol=0, atol=5e-3)
+
+
+def test_views_of_one_row_share_its_decoding_and_equal_those_made_alone(tiny_dir):
+    from bgsnet_tf.data import tables
+
+    benchmark = tables.load(str(tiny_dir))
+    views, items = Views(32, 36, "crop_flip"), images.items_of(np.arange(5), 3)
+    together = list(images.image_batches(benchmark, items, views, batch_size=7, view_count=3))
+    assert [len(batch) for batch in together] == [6, 6, 3]
+    alone = list(images.image_batches(benchmark, items, views, batch_size=15))
+    np.testing.assert_array_equal(np.concatenate(together), alone[0])

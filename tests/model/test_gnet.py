@@ -7,6 +7,7 @@ import tensorflow as tf
 from bgsnet_tf.data import episodes
 from bgsnet_tf.model.gnet import MetaGNet
 from bgsnet_tf.model.layers import Predictor
+from bgsnet_tf.model.losses import attribute_cross_entropy
 
 K, A, C, ROWS, ALPHA = 4, 3, 6, 30, 0.7
 
@@ -86,6 +87,37 @@ def test_first_order_leaves_the_second_order_term_out(data):
         expected += numpy_loss_and_gradient(virtual, embeddings[tasks.query_rows[t].ravel()], y_query, phi)[1]
     np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-5)
     assert np.max(np.abs(gradient - meta_gradient(data)[1])) > 1e-2
+
+
+@pytest.mark.parametrize("first_order", [False, True])
+def test_two_layers_get_the_gradient_of_a_loop_over_tasks_with_virtual_weights(data, first_order):
+    embeddings, phi, _, tasks = data
+    predictor = Predictor(A, hidden=5)
+    predictor.build([None, K])
+    predictor.set_weights([np.random.default_rng(6).normal(size=w.shape) for w in predictor.get_weights()])
+    model = MetaGNet(predictor, embeddings, phi, ALPHA, first_order=first_order)
+    with tf.GradientTape() as tape:
+        loss = model.task_losses(episodes.Episodes(*map(tf.constant, tasks)))[1] * 3
+    gradients = tape.gradient(loss, predictor.trainable_weights)
+
+    def task_loss(weights, rows, classes):
+        hidden = tf.nn.relu(tf.matmul(embeddings[rows.ravel()], weights[0]) + weights[1])
+        attributes = tf.matmul(hidden, weights[2]) + weights[3]
+        return attribute_cross_entropy(attributes, np.repeat(classes, rows.shape[1]), phi)
+
+    with tf.GradientTape() as outer:
+        expected = 0.0
+        for t in range(3):
+            weights = [tf.identity(w) for w in predictor.trainable_weights]
+            with tf.GradientTape() as inner:
+                inner.watch(weights)
+                support_loss = task_loss(weights, tasks.support_rows[t], tasks.support_classes[t])
+            steps = inner.gradient(support_loss, weights)
+            virtual = [w - ALPHA * (tf.stop_gradient(step) if first_order else step) for w, step in zip(weights, steps)]
+            expected += task_loss(virtual, tasks.query_rows[t], tasks.query_classes[t])
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    for one, other in zip(gradients, outer.gradient(expected, predictor.trainable_weights)):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
 def test_softmax_over_the_tasks_own_classes(data):

@@ -29,14 +29,13 @@ def test_predictor_is_one_or_two_dense_layers(hidden):
     np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_predictor_takes_one_set_of_weights_a_task():
-    predictor, x = Predictor(A, 6), normal(2, B, K)
+def test_predictor_takes_what_other_weights_add():
+    predictor, x = Predictor(A, 6), normal(B, K)
     predictor.build([None, K])
-    stacks = [normal(2, *w.shape, seed=i) for i, w in enumerate(predictor.trainable_weights)]
-    outputs = predictor(x, weights=[tf.constant(stack) for stack in stacks])
-    for task in range(2):
-        alone = predictor(x[task], weights=[tf.constant(stack[task]) for stack in stacks])
-        np.testing.assert_allclose(outputs[task], alone, rtol=1e-5, atol=1e-6)
+    others = [normal(*w.shape, seed=i) for i, w in enumerate(predictor.trainable_weights)]
+    outputs = predictor(x, change=lambda i, inputs: inputs @ others[2 * i] + others[2 * i + 1])
+    predictor.set_weights([w + other for w, other in zip(predictor.get_weights(), others)])
+    np.testing.assert_allclose(outputs, predictor(x), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("hidden", [0, 6])
