@@ -24,9 +24,11 @@ class Trunk(tf.keras.Model):
     read; the trunk then returns those alone, and the tail's convolutions have stride 1: exact, and s² times smaller.
     """
 
-    def __init__(self, graph, preprocess, stride, **kwargs):
+    def __init__(self, graph, preprocess, stride, sync_batch_norm=False, **kwargs):
         super().__init__(dtype="float32", **kwargs)  # only the graph inside computes in the global precision
         self.graph, self.preprocess, self.stride = graph, preprocess, stride
+        if sync_batch_norm:
+            _synchronize_batch_norms(graph)
 
     def call(self, images, training=False):
         features = self.graph(self.preprocess(images), training=training)
@@ -36,9 +38,11 @@ class Trunk(tf.keras.Model):
 class Tail(tf.keras.Model):
     """The layers after the trunk, with the pooling: features (B, h, w, c) to the visual embedding e (B, K) in float32."""
 
-    def __init__(self, graph, **kwargs):
+    def __init__(self, graph, sync_batch_norm=False, **kwargs):
         super().__init__(dtype="float32", **kwargs)
-        self.graph = graph
+        self.graph, self.sync_batch_norm = graph, sync_batch_norm
+        if sync_batch_norm:
+            _synchronize_batch_norms(graph)
 
     def call(self, features, training=False):
         return tf.cast(self.graph(features, training=training), tf.float32)
@@ -48,10 +52,10 @@ class Tail(tf.keras.Model):
         graph = tf.keras.models.clone_model(self.graph)
         graph.trainable = True
         graph.set_weights(self.graph.get_weights())
-        return Tail(graph, name=name)
+        return Tail(graph, self.sync_batch_norm, name=name)
 
 
-def build(name, weights, image_size, preprocessing="auto", split_layer=""):
+def build(name, weights, image_size, preprocessing="auto", split_layer="", sync_batch_norm=False):
     """The (Trunk, Tail) of a backbone.
 
     Args:
@@ -61,6 +65,9 @@ def build(name, weights, image_size, preprocessing="auto", split_layer=""):
       image_size: height and width of the input.
       preprocessing: "auto" for a named backbone's own; else "caffe", "tf", "torch" or "none".
       split_layer: name of the trunk's last layer; "" for the last one that leaves nine convolutions to the tail.
+      sync_batch_norm: batch norms in training take the statistics of all replicas' images of a `tf.distribute` strategy,
+        not of their own replica's. Their moving variance is then that of the batch, without the factor n / (n - 1)
+        that Keras's batch norm of feature maps gives it otherwise.
 
     Raises:
       UserError: unknown name, unreadable file, weights that cannot be had or do not fit, no such cut.
@@ -75,7 +82,7 @@ def build(name, weights, image_size, preprocessing="auto", split_layer=""):
         backbone, own = _from_file(name, shape), None
     else:
         backbone, own = _from_applications(name, weights, shape)
-    return split(backbone, _preprocessor(own if preprocessing == "auto" else preprocessing), split_layer)
+    return split(backbone, _preprocessor(own if preprocessing == "auto" else preprocessing), split_layer, sync_batch_norm)
 
 
 def identity(width):
@@ -85,7 +92,7 @@ def identity(width):
     return Trunk(graphs[0], tf.identity, 1, name="trunk"), Tail(graphs[1], name="tail")
 
 
-def split(backbone, preprocess, split_layer=""):
+def split(backbone, preprocess, split_layer="", sync_batch_norm=False):
     """Cuts a functional model (images in, pooled features (B, K) out) into (Trunk, Tail)."""
     cut = _find_layer(backbone, split_layer) if split_layer else _default_cut(backbone)
     trunk = tf.keras.Model(backbone.input, cut.output)
@@ -103,7 +110,14 @@ def split(backbone, preprocess, split_layer=""):
         inputs = tf.keras.Input([height and -(-height // stride), width and -(-width // stride), channels])
         tail = tf.keras.models.clone_model(tail, inputs, clone_function=unstrided)
         tail.set_weights(weights)
-    return Trunk(trunk, preprocess, stride, name="trunk"), Tail(tail, name="tail")
+    return Trunk(trunk, preprocess, stride, sync_batch_norm, name="trunk"), Tail(tail, sync_batch_norm, name="tail")
+
+
+def _synchronize_batch_norms(graph):
+    """As if its layers had been made with `synchronized=True`, which their configuration does not keep through a clone."""
+    for layer in graph.submodules:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.synchronized, layer.fused = True, False
 
 
 def _find_layer(backbone, name):

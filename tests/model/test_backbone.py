@@ -135,3 +135,10 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
     tf.keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(64, 64, 3)).save_weights(str(tmp_path / "w.h5"))
     with pytest.raises(UserError, match="do not fit ResNet50"):
         backbone.build("ResNet50", str(tmp_path / "w.h5"), 64)
+
+
+def test_synchronized_batch_norms_are_everywhere():
+    trunk, tail = backbone.build("small", "none", 64, sync_batch_norm=True)
+    for graph in (trunk.graph, tail.graph, tail.copy().graph):
+        norms = [layer for layer in graph.layers if isinstance(layer, tf.keras.layers.BatchNormalization)]
+        assert norms and all(norm.synchronized for norm in norms)
