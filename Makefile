@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN_DIR ?= runs/demo
+BENCHMARKS ?= bsnet_step bsnet_epoch
 
-.PHONY: demo test test-all lint
+.PHONY: demo test test-all lint bench
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/python train.py --flagfile=configs/demo.flags --run_dir=$(RUN_DIR)
@@ -18,6 +19,13 @@ test-all: $(VENV)/.installed-dev
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+
+# In an environment of its own, since it needs PyTorch; one benchmark alone: .venv-bench/bin/python -m benchmarks.NAME
+bench:
+	test -x $(VENV)-bench/bin/pip || $(PYTHON) -m venv $(VENV)-bench
+	$(VENV)-bench/bin/pip install -r benchmarks/requirements.txt
+	for name in $(BENCHMARKS); do $(VENV)-bench/bin/python -m benchmarks.$$name || exit 1; done
+	$(VENV)-bench/bin/python -m benchmarks.performance_tables
 
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
