@@ -10,6 +10,7 @@ import sys
 import tensorflow as tf
 
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.model.convolution import for_training
 
 layers = tf.keras.layers
 
@@ -49,7 +50,7 @@ class Tail(tf.keras.Model):
 
     def copy(self, name=None):
         """A trainable tail of the same architecture that starts from this one's weights."""
-        graph = tf.keras.models.clone_model(self.graph)
+        graph = tf.keras.models.clone_model(self.graph, clone_function=for_training)
         graph.trainable = True
         graph.set_weights(self.graph.get_weights())
         return Tail(graph, self.sync_batch_norm, name=name)
