@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN_DIR ?= runs/demo
-BENCHMARKS ?= bsnet_step bsnet_epoch
+BENCHMARKS ?= convolutions bsnet_step bsnet_epoch
 
 .PHONY: demo test test-all lint bench
 

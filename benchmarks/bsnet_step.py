@@ -29,7 +29,7 @@ class Shapes:
 
 
 def prepare(shapes, tails="ours", xla=False, bfloat16=False):
-    """A function that makes one training step of the product's BSNet.
+    """A function that makes one training step of the product's BSNet and returns its loss.
 
     Args:
       shapes: `Shapes`.
@@ -39,31 +39,39 @@ def prepare(shapes, tails="ours", xla=False, bfloat16=False):
     """
     import tensorflow as tf
 
+    if bfloat16:
+        tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    bsnet = network(shapes, tails)
+    rng = np.random.default_rng(0)
+    features = tf.constant(rng.uniform(size=(shapes.batch, *shapes.features)), tf.float32)
+    general = tf.constant(rng.uniform(size=(shapes.batch, shapes.channels)), tf.float32)
+    labels = tf.constant(np.arange(shapes.batch) % shapes.classes)
+    step = tf.function(bsnet.train_step, jit_compile=xla)
+    return lambda: float(step(((features, general), labels))["loss"])
+
+
+def network(shapes, tails="ours"):
+    """The product's BSNet with N ResNet101 tails of random weights, ready to train with Adam."""
+    import tensorflow as tf
+
     from benchmarks.stacked_tails import StackedTails
     from bgsnet_tf.model.backbone import Tail
     from bgsnet_tf.model.bsnet import BSNet, Phase
 
     tf.keras.utils.set_random_seed(0)
-    if bfloat16:
-        tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
     tail = resnet101_tail()
     copies = [tail.copy() if tails != "keras" else Tail(tf.keras.models.clone_model(tail.graph)) for _ in range(shapes.submodules)]
     for copy in copies:
         copy.set_weights(tail.get_weights())
-    rng = np.random.default_rng(0)
-    phi = rng.uniform(size=(shapes.classes, shapes.attributes)).astype(np.float32)
+    phi = np.random.default_rng(0).uniform(size=(shapes.classes, shapes.attributes)).astype(np.float32)
     phi /= np.linalg.norm(phi, axis=1, keepdims=True)
     bsnet = BSNet(copies, phi, Phase("parallel", 100, True, shapes.eta, True), b_hidden=shapes.hidden)
-    features = tf.constant(rng.uniform(size=(shapes.batch, *shapes.features)), tf.float32)
-    general = tf.constant(rng.uniform(size=(shapes.batch, shapes.channels)), tf.float32)
-    bsnet((features, general))
+    bsnet((tf.zeros([1, *shapes.features]), tf.zeros([1, shapes.channels])))
     if tails == "stacked":
         bsnet.tails = [StackedTails(copies)]
         bsnet.special_embeddings = bsnet.tails[0]
     bsnet.compile({group: tf.keras.optimizers.Adam(1e-3) for group in bsnet.parameter_groups()})
-    labels = tf.constant(np.arange(shapes.batch) % shapes.classes)
-    step = tf.function(bsnet.train_step, jit_compile=xla)
-    return lambda: step(((features, general), labels))["loss"].numpy()
+    return bsnet
 
 
 def resnet101_tail():
