@@ -136,8 +136,8 @@ ALTERNATIVES = {
 }
 
 
-def measure(shapes, precision, rounds, only=""):
-    """Rows of the table of one precision: ours, and every alternative whose name contains `only`."""
+def measure(shapes, precision, rounds, only=("",)):
+    """Rows of the table of one precision: ours, and every alternative whose name contains one of `only`; and more figures."""
     ceilings = {dtype: harness.gemm_ceiling(dtype) for dtype in OURS}
 
     def row(name, timing, ours):
@@ -155,7 +155,7 @@ def measure(shapes, precision, rounds, only=""):
 
     rows = []
     for name, (function, form) in ALTERNATIVES[precision].items():
-        if only in name:
+        if any(part in name for part in only):
             own = Contender("ours", functools.partial(prepare, shapes, **OURS[precision]))
             timings = compare([own, Contender(name, functools.partial(function, shapes, **form))], rounds)
             rows.append((timings["ours"], row(name, timings[name], timings["ours"])))
@@ -172,7 +172,7 @@ def main():
     parser.add_argument("--batch", type=int, default=Shapes.batch)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--precision", choices=list(OURS), action="append")
-    parser.add_argument("--only", default="", help="part of an alternative's name")
+    parser.add_argument("--only", nargs="*", default=[""], help="parts of alternatives' names")
     args = parser.parse_args()
     shapes = Shapes(submodules=args.submodules, batch=args.batch)
     for precision in args.precision or OURS:

@@ -11,7 +11,8 @@ import tensorflow as tf
 layers = tf.keras.layers
 
 # Compute dtype to tile size m and the interpolation points beside ∞. Larger tiles multiply less and round worse; the
-# points of m = 4 round least among those tried: 3 times as much as the direct sum, the textbook's (0, ±1, ±2) 3.6 times.
+# points of m = 4 round least among those tried: 2.5 times as much as the direct sum, the textbook's (0, ±1, ±2) 3.2 times
+# (benchmarks/convolutions.py).
 WINOGRAD = {"float32": (4, (0, 1, -1, 2, -0.5)), "bfloat16": (2, (0, 1, -1))}
 MAX_WORK = 2 / 3  # share of the direct sum's multiply-adds above which the transforms eat the gain
 MIN_CHANNELS = 128  # below, products are too small to make up for the transforms
