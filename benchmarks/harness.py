@@ -48,11 +48,13 @@ class Timing:
     Attributes:
       seconds: wall-clock time of one call in every round.
       processor_seconds: the time that all its threads computed; other users of the machine disturb it less.
+      results: what the last call of every round returned where that is a Python number, else None.
       memory: largest resident memory of its process in bytes.
     """
 
     seconds: list
     processor_seconds: list
+    results: list
     memory: int
 
     @property
@@ -115,8 +117,9 @@ def _serve(contender, pipe, repeats, warm_up):
     while pipe.recv():
         start = time.perf_counter(), time.process_time()
         for _ in range(repeats):
-            call()
-        pipe.send([(now - then) / repeats for now, then in zip((time.perf_counter(), time.process_time()), start)])
+            result = call()
+        spent = [(now - then) / repeats for now, then in zip((time.perf_counter(), time.process_time()), start)]
+        pipe.send([*spent, result if isinstance(result, (int, float)) else None])
     pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 

@@ -11,12 +11,16 @@ BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def filled(text):
-    """The document with every marked block replaced by its table and a line on the machine that it was measured on."""
-    return BLOCK.sub(lambda block: f"{block[1]}{_block(block[2])}\n{block[3]}", text)
+    """The document with every marked block that has a result replaced by its table and a line on the machine behind it."""
+    return BLOCK.sub(lambda block: f"{block[1]}{_block(block[2])}\n{block[3]}" if _result(block[2]).exists() else block[0], text)
+
+
+def _result(name):
+    return RESULTS / f"{name}.json"
 
 
 def _block(name):
-    result = json.loads((RESULTS / f"{name}.json").read_text())
+    result = json.loads(_result(name).read_text())
     facts = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in result["machine"].items())
     return f"{table(result['rows'])}\n\n({facts})"
 

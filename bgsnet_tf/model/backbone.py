@@ -10,6 +10,7 @@ import sys
 import tensorflow as tf
 
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.model.convolution import for_training
 
 layers = tf.keras.layers
 
@@ -45,7 +46,7 @@ class Tail(tf.keras.Model):
 
     def copy(self, name=None):
         """A trainable tail of the same architecture that starts from this one's weights."""
-        graph = tf.keras.models.clone_model(self.graph)
+        graph = tf.keras.models.clone_model(self.graph, clone_function=for_training)
         graph.trainable = True
         graph.set_weights(self.graph.get_weights())
         return Tail(graph, name=name)
@@ -118,7 +119,7 @@ class SyncBatchNormalization(layers.BatchNormalization):
     """
 
     def __init__(self, **config):
-        super().__init__(synchronized=True, **config)
+        super().__init__(**{**config, "synchronized": True})
 
     def call(self, inputs, training=None, mask=None):
         self._images = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), tf.float32) * tf.distribute.get_strategy().num_replicas_in_sync

@@ -134,9 +134,13 @@ class BSNet(GroupedModel):
         small.predictor.set_weights([tf.reshape(tf.gather(by_module, kept), [-1, kernel.shape[1]]), *others])
         return small
 
+    def special_embeddings(self, features, training=False):
+        """e_l (B, N, K)."""
+        return tf.stack([tail(features, training=training) for tail in self.tails], axis=1)
+
     def balanced(self, features, general, training=False):
         """w^t (B, N, K), all ones without instance balance, and the embeddings of the N tails after both balances (B, N, K)."""
-        special = tf.stack([tail(features, training=training) for tail in self.tails], axis=1)
+        special = self.special_embeddings(features, training)
         weights = self.balance([special, general])
         if not self.phase.instance_balance:
             weights = tf.ones_like(weights)
