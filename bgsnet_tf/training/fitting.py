@@ -69,7 +69,8 @@ def fit_stage(run, stage, fit, phases):
     stage.finish(fit.saved)
 
 
-def _fit_phase(run, stage, fit, phase, first_epoch):
+def compile_phase(run, fit, phase):
+    """Gives the stage's model new optimizers for a phase that is prepared. Returns them by parameter group."""
     groups = fit.model.parameter_groups()
     schedule = {"steps": fit.steps * phase.epochs, "schedule": run.config.run.lr_schedule, "warmup": run.config.run.warmup}
     by_group = {
@@ -77,6 +78,11 @@ def _fit_phase(run, stage, fit, phase, first_epoch):
         for name, variables in groups.items()
     }
     fit.model.compile(by_group, jit_compile=run.config.run.xla)
+    return by_group
+
+
+def _fit_phase(run, stage, fit, phase, first_epoch):
+    by_group = compile_phase(run, fit, phase)
     checkpoints = PhaseCheckpoints(stage.phase(phase.name), fit.saved, by_group)
     done = checkpoints.restore()
     if done == phase.epochs:
