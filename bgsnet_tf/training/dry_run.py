@@ -8,6 +8,7 @@ written, and what an earlier command left in the run's folder is not looked at, 
 import dataclasses
 import gc
 import os
+import resource
 import shutil
 import sys
 import time
@@ -42,7 +43,7 @@ class Part:
       parameters: that train.
       multiply_adds: of a step.
       held: bytes in use before it: process, data and network with its optimizers.
-      step_bytes: that a step adds: activations, gradients and batches.
+      step_bytes: that a step adds: activations, gradients and batches; in BSNet, or what the summary after an epoch adds.
       disk: bytes of its checkpoint, or of the cache.
       step_seconds: of a step, once it has been timed.
     """
@@ -143,6 +144,9 @@ class _Estimator:
         optimizers = compile_phase(self.run, fit, phase).values()
         batches = fit.dataset(0, 1)
         graph = fit.model.make_train_function().get_concrete_function(iter(batches)).graph
+        step_bytes = graph_costs.peak_bytes(graph) + BATCHES_IN_FLIGHT * _bytes(tf.nest.flatten(batches.element_spec))
+        if stage == "bsnet":
+            step_bytes = max(step_bytes, self._summary_bytes(fit.model, batches.element_spec[0]))
         trained = [variable for group in fit.model.parameter_groups().values() for variable in group]
         held, there = memory.of_device()
         part = Part(
@@ -153,10 +157,16 @@ class _Estimator:
             parameters=sum(variable.shape.num_elements() for variable in trained),
             multiply_adds=graph_costs.multiply_adds(graph),
             held=held,
-            step_bytes=graph_costs.peak_bytes(graph) + BATCHES_IN_FLIGHT * _bytes(tf.nest.flatten(batches.element_spec)),
+            step_bytes=step_bytes,
             disk=_bytes(fit.saved.weights) + sum(_bytes(optimizer.variables()) for optimizer in optimizers),
         )
         self._add(part, there)
+
+    def _summary_bytes(self, bsnet, inputs):
+        """Bytes of the forward pass behind TensorBoard's histograms, after every epoch: of more images than a small batch has."""
+        count = min(stages.SUMMARY_IMAGES, len(self.run.labels))
+        specs = [tf.TensorSpec([count, *spec.shape[1:]], tf.float32) for spec in inputs]
+        return graph_costs.peak_bytes(tf.function(bsnet.weights_and_attributes).get_concrete_function(*specs).graph) + _bytes(specs)
 
     def _add(self, part, there):
         flag = BATCH_FLAGS[part.name.split()[0]]
@@ -288,7 +298,8 @@ def _summary(run, parts):
     _, there = memory.of_device()
     return (
         f"time {duration(seconds)}{''.join(views_per_second)}; memory {max(part.peak for part in parts) / 1e9:.2f} "
-        f"of {there / 1e9:.2f} GB; disk {disk / 1e9:.2f} of {_disk_free(run) / 1e9:.2f} GB"
+        f"of {there / 1e9:.2f} GB; disk {disk / 1e9:.2f} of {_disk_free(run) / 1e9:.2f} GB\n"
+        f"main memory at the peak of this dry run {1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e9:.2f} GB"
     )
 
 
