@@ -1,4 +1,6 @@
-"""Trains BGSNet: python train.py --flagfile=configs/demo.flags"""
+"""Trains BGSNet: python train.py --flagfile=configs/demo.flags [--dry_run]"""
+
+from absl import flags
 
 from bgsnet_tf import cli, config
 
@@ -7,8 +9,12 @@ def main():
     settings = config.from_flags()
     from bgsnet_tf.training import commands  # after the flags are read: loading TensorFlow takes seconds
 
-    commands.train(settings)
+    if flags.FLAGS.dry_run:
+        commands.plan(settings)
+    else:
+        commands.train(settings)
 
 
 if __name__ == "__main__":
+    flags.DEFINE_bool("dry_run", False, "Print what the run takes (steps, memory, disk, time), or refuse what cannot fit; writes nothing.")
     cli.run(main)

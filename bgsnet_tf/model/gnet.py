@@ -37,6 +37,11 @@ class SupervisedGNet(GroupedModel):
         features = self.trunk(images, training=training and self.train_backbone)
         return self.predictor(self.tail(features, training=training and self.train_backbone))
 
+    def embed(self, images):
+        """Trunk features (B, h, w, c) and e_g (B, K) of images, at inference."""
+        features = self.trunk(images, training=False)
+        return features, self.tail(features, training=False)
+
     def train_step(self, data):
         images, labels = data
         with tf.GradientTape() as tape:

@@ -4,6 +4,8 @@ import time
 
 import tensorflow as tf
 
+from bgsnet_tf.model import graph_costs
+
 MEASURED_SECONDS = 2.0
 
 
@@ -18,14 +20,9 @@ def measure(call, size, batch_size):
     one = tf.function(call).get_concrete_function(tf.TensorSpec([1, size, size, 3]))
     return {
         "MB": sum(variable.numpy().nbytes for variable in one.variables) / 1e6,
-        "million multiply-adds": multiply_adds(one.graph) / 1e6,
+        "million multiply-adds": graph_costs.multiply_adds(one.graph) / 1e6,
         "images/s": images_per_second(call, size, batch_size),
     }
-
-
-def multiply_adds(graph):
-    """Multiply-adds in the convolutions and matrix products of a graph whose shapes are all known."""
-    return sum(_multiply_adds_of(operation) for operation in graph.get_operations())
 
 
 def images_per_second(call, size, batch_size):
@@ -41,24 +38,9 @@ def images_per_second(call, size, batch_size):
 
 
 def format_table(networks):
-    """A text table of a dict from a network's name to a dict of its numbers (or texts), which all have the same names."""
+    """A text table of a dict from a network's name to a dict of its numbers, or texts, which all have the same names."""
     columns = list(next(iter(networks.values())))
     lines = [["", *columns]]
-    lines += [
-        [name, *(f"{v}" if isinstance(v, (int, str)) else f"{v:.1f}" for v in numbers.values())] for name, numbers in networks.items()
-    ]
+    lines += [[name, *(f"{v:.1f}" if isinstance(v, float) else f"{v}" for v in numbers.values())] for name, numbers in networks.items()]
     widths = [max(map(len, column)) for column in zip(*lines)]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in lines)
-
-
-def _multiply_adds_of(operation):
-    if operation.type not in ("Conv2D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2"):
-        return 0
-    left, right = (tensor.shape for tensor in operation.inputs[:2])
-    outputs = operation.outputs[0].shape.num_elements()
-    if operation.type == "Conv2D":
-        return outputs * right[:3].num_elements()  # kernel: height, width, inputs, outputs
-    if operation.type == "DepthwiseConv2dNative":
-        return outputs * right[:2].num_elements()
-    transposed = operation.get_attr("transpose_a" if operation.type == "MatMul" else "adj_x")
-    return outputs * left[-2 if transposed else -1]

@@ -14,7 +14,7 @@ from bgsnet_tf.errors import UserError
 from bgsnet_tf.evaluation import bootstrap, calibration, metrics, report
 from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.serving import cost, exported, versions
-from bgsnet_tf.training import reference, reporting, stages, strategy
+from bgsnet_tf.training import dry_run, reference, reporting, stages, strategy
 from bgsnet_tf.training.inference import infer
 from bgsnet_tf.training.run import Run
 
@@ -39,6 +39,22 @@ def train(config):
             run = dataclasses.replace(run, training=False, strategy=tf.distribute.get_strategy())
             bgsnet = stages.build_bgsnet(run)
         _write_version(run, bgsnet, reuse=True)
+
+
+def plan(config):
+    """Prints what `train` takes in steps, memory, disk and time; with --calibrate, for the validation split before. Writes nothing.
+
+    Raises:
+      UserError: as `train`, and where memory or disk do not suffice.
+    """
+    seconds = 0
+    for planned in [validation_run(config), config] if config.evaluation.calibrate else [config]:
+        run = open_run(planned)
+        stages.check_folders(run)
+        with _naming_bad_images(run):
+            seconds += sum(part.seconds for part in dry_run.plan(run))
+    if config.evaluation.calibrate:
+        print(f"time of both {dry_run.duration(seconds)}")
 
 
 def export(config, prune_threshold=0.0, prune_to=0):

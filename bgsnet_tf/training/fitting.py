@@ -87,15 +87,20 @@ def fit_stage(run, stage, fit, phases):
     stage.finish(fit.saved, last.name)
 
 
-def _fit_phase(run, stage, fit, phase, first_epoch):
-    model = fit.model
+def compile_phase(run, fit, phase):
+    """Gives the stage's model new optimizers for a phase that is prepared. Returns them by parameter group."""
     schedule = {"steps": fit.steps * phase.epochs, "schedule": run.config.run.lr_schedule, "warmup": run.config.run.warmup}
     by_group = {
         name: optimizers.make(fit.optimizer, fit.rates[name], weight_decay=fit.weight_decay, variables=variables, **schedule)
-        for name, variables in model.parameter_groups().items()
+        for name, variables in fit.model.parameter_groups().items()
     }
-    model.compile(by_group, jit_compile=run.config.run.xla)
-    checkpoints = PhaseCheckpoints(stage.phase(phase.name), fit.saved, by_group, model.metrics, run.config.run.keep_checkpoints, run.worker)
+    fit.model.compile(by_group, jit_compile=run.config.run.xla)
+    return by_group
+
+
+def _fit_phase(run, stage, fit, phase, first_epoch):
+    by_group, keep = compile_phase(run, fit, phase), run.config.run.keep_checkpoints
+    checkpoints = PhaseCheckpoints(stage.phase(phase.name), fit.saved, by_group, fit.model.metrics, keep, run.worker)
     position = checkpoints.restore()
     run.require_agreement(*(position or (-1, -1)))
     if position is None:

@@ -22,25 +22,30 @@ BRANCH_SWITCHES = ("gnet", "meta", "bsnet")  # whether a stage is used, which do
 SUMMARY_IMAGES = 256  # behind TensorBoard's histograms
 
 
-def build_bgsnet(run):
+def build_bgsnet(run, train=fit_stage, open_cache=None):
     """The BGSNet of a run, through all stages that are not finished yet.
 
     The networks live under `run.strategy`. With more replicas than one, they are for training alone: TensorFlow keeps
     batch norm's averages apart on every replica.
 
+    Args:
+      run: the run.
+      train: what a stage hands its network, data and phases to; `dry_run` has another.
+      open_cache: the same for `feature_cache`.
+
     Raises:
       UserError: where `run.training` is off and a stage is not finished.
     """
     with run.strategy.scope():
-        return _build_bgsnet(run)
+        return _build_bgsnet(run, train, open_cache or feature_cache)
 
 
-def _build_bgsnet(run):
-    gnet, finetuned = finetune(run)
-    cache = functools.cache(functools.partial(feature_cache, run, gnet, finetuned))  # only built if a stage asks for it
+def _build_bgsnet(run, train, open_cache):
+    gnet, finetuned = finetune(run, train)
+    cache = functools.cache(functools.partial(open_cache, run, gnet, finetuned))  # only built if a stage asks for it
     if run.config.meta.gnet and run.config.meta.meta:
-        meta(run, gnet, finetuned, cache)
-    bsnet = train_bsnet(run, gnet, finetuned, cache) if run.config.bsnet.bsnet else None
+        meta(run, gnet, finetuned, cache, train)
+    bsnet = train_bsnet(run, gnet, finetuned, cache, train) if run.config.bsnet.bsnet else None
     return BGSNet(gnet.trunk, gnet.tail, gnet.predictor if run.config.meta.gnet else None, bsnet)
 
 
@@ -66,7 +71,7 @@ def stage_settings(run, name):
     return {**shared, **flags}
 
 
-def finetune(run):
+def finetune(run, train=fit_stage):
     """Stage 1: backbone and f_g, supervised (§2.2). Returns `SupervisedGNet` and the digest of its weights."""
     settings = run.config.finetune
     stage = run.stage("finetune", stage_settings(run, "finetune"))
@@ -94,7 +99,7 @@ def finetune(run):
         FitPhase("heads", settings.finetune_head_epochs, lambda: setattr(gnet, "train_backbone", False)),
         FitPhase("all", settings.finetune_epochs, lambda: setattr(gnet, "train_backbone", True)),
     ]
-    fit_stage(run, stage, fit, phases)
+    train(run, stage, fit, phases)
     trunk.trainable = tail.trainable = False  # frozen from here on
     return gnet, stage.digest
 
@@ -121,10 +126,7 @@ def feature_cache(run, gnet, finetuned, test_rows=False):
     batch_size = max(1, run.config.evaluation.eval_batch_size // views) * views  # whole rows
     depends_on = (finetuned, benchmark.fingerprint(), repr(run.views), settings.cache_dtype, views)
 
-    @tf.function(reduce_retracing=True)
-    def embed(batch):
-        trunk_features = gnet.trunk(batch, training=False)
-        return trunk_features, gnet.tail(trunk_features, training=False)
+    embed = tf.function(gnet.embed, reduce_retracing=True)
 
     def compute(positions):
         return strategy.each_batch(run.strategy, embed, images.image_batches(benchmark, items[positions], run.views, batch_size, views))
@@ -144,7 +146,7 @@ def feature_cache(run, gnet, finetuned, test_rows=False):
     )
 
 
-def meta(run, gnet, finetuned, cache):
+def meta(run, gnet, finetuned, cache, train=fit_stage):
     """Stage 2: f_g again, in episodes (Eqs. 2-3), on cached e_g. Changes `gnet.predictor`."""
     settings = run.config.meta
     stage = run.stage("meta", {**stage_settings(run, "meta"), "finetuned": finetuned})
@@ -171,10 +173,10 @@ def meta(run, gnet, finetuned, cache):
         return run.score(gnet.predictor(cache(test_rows=True).general).numpy())
 
     fit = Fit(model, gnet.predictor, settings.meta_steps, dataset, settings.meta_optimizer, {"heads": settings.meta_lr}, 0.0, score)
-    fit_stage(run, stage, fit, [FitPhase("episodes", settings.meta_epochs)])
+    train(run, stage, fit, [FitPhase("episodes", settings.meta_epochs)])
 
 
-def train_bsnet(run, gnet, finetuned, cache):
+def train_bsnet(run, gnet, finetuned, cache, train=fit_stage):
     """Stage 3: BSNet on cached trunk features, in the phases of its training style (§2.4). Returns it in its last phase."""
     settings = run.config.bsnet
     stage = run.stage("bsnet", {**stage_settings(run, "bsnet"), "finetuned": finetuned})
@@ -216,7 +218,7 @@ def train_bsnet(run, gnet, finetuned, cache):
     rates = {"heads": settings.bsnet_lr, "tails": settings.tail_lr, "gates": settings.gate_lr}
     fit = Fit(bsnet, bsnet, steps, dataset, settings.bsnet_optimizer, rates, settings.bsnet_weight_decay, score)
     watch = functools.partial(_bsnet_callbacks, run, gnet, cache)
-    fit_stage(run, stage, fit, [FitPhase(phase.name, phase.epochs, functools.partial(bsnet.enter, phase), watch) for phase in style])
+    train(run, stage, fit, [FitPhase(phase.name, phase.epochs, functools.partial(bsnet.enter, phase), watch) for phase in style])
     return bsnet
 
 

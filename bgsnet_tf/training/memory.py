@@ -1,0 +1,53 @@
+"""How much memory the device that trains has, and how much of it this process holds. No other room asks the machine that."""
+
+import pathlib
+
+import psutil
+import tensorflow as tf
+
+CGROUPS = pathlib.Path("/sys/fs/cgroup")
+# Of both versions of control groups: folder below CGROUPS, limit, use, and the page cache's share of it, which the kernel gives back.
+_VERSION_1 = "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+_VERSION_2 = "", "memory.max", "memory.current", "inactive_file"
+
+
+def of_device():
+    """(bytes in use, bytes there are) for this process: on the first GPU where there is one, else in main memory."""
+    gpus = tf.config.list_logical_devices("GPU")
+    if not gpus:
+        held = psutil.Process().memory_info().rss
+        return held, held + main_memory_left()
+    from tensorflow.python.client import device_lib  # the only place that tells how much of a GPU TensorFlow may take
+
+    limits = {device.name: device.memory_limit for device in device_lib.list_local_devices()}
+    return tf.config.experimental.get_memory_info(gpus[0].name)["current"], limits[gpus[0].name]
+
+
+def main_memory_left(groups=None):
+    """Bytes that this process can still get: what is available on the machine, or less where a control group says so.
+
+    Args:
+      groups: lines "number:controllers:path" of the process's control groups; the kernel's by default.
+    """
+    if groups is None:
+        path = pathlib.Path("/proc/self/cgroup")
+        groups = path.read_text().splitlines() if path.exists() else []
+    left = [psutil.virtual_memory().available]
+    for line in groups:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "" or "memory" in controllers.split(","):
+            folder, *names = _VERSION_1 if controllers else _VERSION_2
+            root = CGROUPS / folder
+            own = root / path.lstrip("/")
+            # Inside a container the path may not exist, and the mount is its group.
+            chain = [own, *own.parents[: len(own.relative_to(root).parts)]]
+            left += [_left_in_group(group, *names) for group in chain if (group / names[0]).exists()]
+    return max(0, min(left))
+
+
+def _left_in_group(group, limit_name, use_name, reclaimable_name):
+    limit = (group / limit_name).read_text().strip()
+    if limit == "max":
+        return float("inf")
+    statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    return int(limit) - int((group / use_name).read_text()) + int(statistics.get(reclaimable_name, 0))
