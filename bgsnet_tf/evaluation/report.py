@@ -107,7 +107,7 @@ def write_pruning(directory, pruning):
 
 def write_atomically(path, text):
     """Writes a text file under a temporary name and renames it, so that it appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.part")
     try:
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from bgsnet_tf.model import graph_costs
 from bgsnet_tf.model.bgsnet import BGSNet
-from bgsnet_tf.serving import cost
 
 
 def nested_attributes(bsnet, balanced):
@@ -53,4 +53,4 @@ def _costs(run, bgsnet, count):
     """(2,) multiply-adds of an image, and parameters, with `count` sub-modules."""
     small = BGSNet(bgsnet.trunk, bgsnet.general_tail, bgsnet.general_predictor, bgsnet.bsnet.pruned(range(count)))
     call = tf.function(small.call).get_concrete_function(tf.TensorSpec([1, *run.input_shape]))
-    return np.array([cost.multiply_adds(call.graph), sum(variable.shape.num_elements() for variable in call.variables)])
+    return np.array([graph_costs.multiply_adds(call.graph), sum(variable.shape.num_elements() for variable in call.variables)])

@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 
 PARTS = ("finetune heads", "finetune all", "feature cache", "meta episodes", "bsnet gates", "bsnet instance", "export")
 LONGEST_LIFE = 3.0  # seconds in a part before the kill
-PATIENCE = 300  # seconds for a part to come, and for a process to end
+PATIENCE = 1200  # seconds for a part to come, and for a process to end
 
 
 class Disturbed:

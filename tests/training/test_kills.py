@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -24,8 +25,9 @@ def results(run_dir):
 
 
 def names(run_dir):
-    """Of all files but TensorBoard's, which carry the process's number."""
-    return sorted(str(path.relative_to(run_dir)) for path in pathlib.Path(run_dir).rglob("*") if "logs" not in path.parts)
+    """Of all files but TensorBoard's, which carry the process's number; checkpoints lie where the process was asked to save."""
+    paths = [path.relative_to(run_dir) for path in pathlib.Path(run_dir).rglob("*") if "logs" not in path.parts]
+    return {re.sub(r"\d{6}-\d{6}", "checkpoint", str(path)) for path in paths}
 
 
 def check(flags, tmp_path, count, parts):

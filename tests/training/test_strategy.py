@@ -6,6 +6,7 @@ import pathlib
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -29,6 +30,9 @@ STEPS = {
     "meta_optimizer": "SGD",
     "bsnet_optimizer": "SGD",
 }
+
+
+LOST_SECONDS = 120  # for a process to notice that another is gone
 
 
 def arguments(settings):
@@ -107,5 +111,22 @@ def test_two_replicas_in_one_process_equal_one(one, tmp_path):
 def test_two_processes_equal_one(one, tmp_path):
     settings = one[0].replace(strategy="multi_worker", run_dir=str(tmp_path / "run"))
     addresses = free_addresses(2)
+    finish(*(start(settings, 1, task, addresses) for task in range(2)))
+    assert_close(weights(settings), one[1])
+
+
+def test_a_lost_process_ends_the_other_and_both_continue(one, tmp_path):
+    settings = one[0].replace(strategy="multi_worker", run_dir=str(tmp_path / "run"), checkpoint_every=0.0)
+    addresses = free_addresses(2)
+    chief, lost = (start(settings, 1, task, addresses) for task in range(2))
+    checkpoints = pathlib.Path(settings.run.run_dir, "checkpoints", "finetune", "all")
+    until = time.monotonic() + 120
+    while not list(checkpoints.glob("000001-*")) and time.monotonic() < until:
+        time.sleep(0.1)
+    lost.kill()
+    output, _ = chief.communicate(timeout=LOST_SECONDS)
+    lost.communicate()
+    assert chief.returncode == 1 and "another process of this run is gone" in output, output
+    assert "Traceback" not in output
     finish(*(start(settings, 1, task, addresses) for task in range(2)))
     assert_close(weights(settings), one[1])
