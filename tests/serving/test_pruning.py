@@ -58,7 +58,7 @@ def test_pruning_that_leaves_nothing_or_has_no_gates_is_refused(bgsnet):
 
 def test_a_run_on_features_is_not_exported(monkeypatch, tiny_config):
     run = types.SimpleNamespace(benchmark=types.SimpleNamespace(features=np.zeros((1, 1))))
-    monkeypatch.setattr(commands, "_open", lambda config, training: run)
+    monkeypatch.setattr(commands, "open_run", lambda config: run)
     with pytest.raises(commands.UserError, match="nothing to serve"):
         commands.export(tiny_config)
 
