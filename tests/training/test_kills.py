@@ -53,4 +53,6 @@ def test_six_kills_of_a_tiny_run(tmp_path):
 
 @pytest.mark.slow
 def test_thirty_kills_of_the_demo(tmp_path):
-    check(["--flagfile=configs/demo.flags"], tmp_path, 30, parts=kills.PARTS)
+    check(
+        ["--flagfile=configs/demo.flags"], tmp_path, 30, parts=set(kills.PARTS) - {"finetune heads"}
+    )  # that phase is over while TensorFlow starts

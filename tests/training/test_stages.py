@@ -60,16 +60,19 @@ def test_a_run_that_was_asked_to_end_continues_as_if_it_was_not(trained, tmp_pat
     with pytest.raises(Interrupted):
         train(continued)
     assert_equal(attributes(train(continued), continued), attributes(train(trained[0]), continued))
-    assert logged(continued) == logged(trained[0])
+    found, expected = logged(continued), logged(trained[0])
+    assert set(found) == set(expected)
+    for name, value in expected.items():  # sums of losses differ in the last bit from run to run without --deterministic
+        np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=str(name))
 
 
 def logged(config):
-    """Every number in TensorBoard's event files, once each however often it was written, but for those about time."""
+    """Every number that training wrote into TensorBoard's event files, once each however often it was written."""
     found = {}
-    for path in sorted(pathlib.Path(config.run.run_dir, "logs").rglob("events*")):
+    for path in sorted(pathlib.Path(config.run.run_dir, "logs").glob("*/train/events*")):
         for event in summary_iterator.summary_iterator(str(path)):
             for value in event.summary.value:
-                found[str(path.parent.relative_to(config.run.run_dir)), value.tag, event.step] = value.tensor.SerializeToString()
+                found[str(path.parent.relative_to(config.run.run_dir)), value.tag, event.step] = tf.make_ndarray(value.tensor)
     return found
 
 
