@@ -33,8 +33,8 @@ def write_next(bgsnet, benchmark, views, delta, directory, reuse=False):
       The path of the version.
     """
     os.makedirs(directory, exist_ok=True)
-    server_files.write_missing(directory)
     with _turn_in(directory), tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=directory) as temporary:
+        server_files.write_missing(directory, temporary)
         names_file = os.path.join(temporary, "class_names.txt")
         with open(names_file, "w", encoding="utf-8") as file:
             file.write("\n".join(benchmark.class_names) + "\n")
