@@ -202,6 +202,14 @@ class ValidationScores(callbacks.Callback):
         logs.update(self.score())
 
 
+class TensorBoard(callbacks.TensorBoard):
+    """Keras's, but an epoch's numbers are on disk before its checkpoint is: nothing computes them again after that."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        self._train_writer.flush()
+
+
 class BalanceSummary(callbacks.Callback):
     """Writes gates, scale, margins, instance weights and the branches' scale to TensorBoard after every epoch.
 
@@ -236,6 +244,7 @@ class BalanceSummary(callbacks.Callback):
             tf.summary.scalar("branches/special_logit_std", self._logit_std(special))
             if self.general is not None:
                 tf.summary.scalar("branches/general_logit_std", self._logit_std(self.general))
+        self.writer.flush()
 
     def on_train_end(self, logs=None):
         self.writer.close()

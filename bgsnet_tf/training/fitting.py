@@ -145,7 +145,7 @@ def _fit_from(run, stage, fit, phase, first_epoch, position, last_callback):
 
 def _displays(run, stage, fit, phase, position):
     progress = callbacks.Progress(f"{stage.name} {phase.name}", fit.steps, position, phase.epochs)
-    return [progress, tf.keras.callbacks.TensorBoard(run.logs(stage.name), write_graph=False)]
+    return [progress, callbacks.TensorBoard(run.logs(stage.name), write_graph=False)]
 
 
 def _distributed(strategy, dataset):

@@ -3,14 +3,18 @@
 import contextlib
 import io
 import os
+import pathlib
 import shutil
 import signal
 
 import pytest
+import tensorflow as tf
 
 from bgsnet_tf.training import commands
 from bgsnet_tf.training.callbacks import RequireFinite
 from tests.conftest import tiny_config_below
+
+STAGES = ("finetune", "meta", "bsnet")
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +53,13 @@ def signal_after(monkeypatch):
         monkeypatch.setattr(RequireFinite, "on_train_batch_end", on_train_batch_end)
 
     return signal_after
+
+
+def logged(run_dir):
+    """Every number that the stages wrote into TensorBoard's event files, once each however often it was written."""
+    found = {}
+    for path in sorted(path for stage in STAGES for path in pathlib.Path(run_dir, "logs", stage).rglob("events*")):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                found[str(path.parent.relative_to(run_dir)), value.tag, event.step] = tf.make_ndarray(value.tensor)
+    return found

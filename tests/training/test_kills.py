@@ -6,12 +6,12 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tests.conftest import ROOT, tiny_config_below
 from tests.training import kills
-
-STAGES = ("finetune", "meta", "bsnet")
+from tests.training.conftest import STAGES, logged
 
 
 def digests(run_dir):
@@ -38,6 +38,10 @@ def check(flags, tmp_path, count, parts):
     print(met)
     assert {part for part, _ in met} >= set(parts) and {name for _, name in met} == {"SIGKILL", "SIGTERM"}
     assert digests(disturbed) == digests(undisturbed)
+    found, expected = logged(disturbed), logged(undisturbed)
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=str(name))
     assert names(disturbed) == names(undisturbed)
     assert results(disturbed) == results(undisturbed)
     return met

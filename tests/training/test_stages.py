@@ -13,13 +13,13 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.python.summary import summary_iterator
 
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.errors import Interrupted, UserError
 from bgsnet_tf.training import commands, stages
 from bgsnet_tf.training.checkpoints import weights_digest
 from bgsnet_tf.training.run import Run
+from tests.training.conftest import logged
 
 
 def folder_digest(config):
@@ -60,20 +60,10 @@ def test_a_run_that_was_asked_to_end_continues_as_if_it_was_not(trained, tmp_pat
     with pytest.raises(Interrupted):
         train(continued)
     assert_equal(attributes(train(continued), continued), attributes(train(trained[0]), continued))
-    found, expected = logged(continued), logged(trained[0])
+    found, expected = logged(continued.run.run_dir), logged(trained[0].run.run_dir)
     assert set(found) == set(expected)
     for name, value in expected.items():  # sums of losses differ in the last bit from run to run without --deterministic
         np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=str(name))
-
-
-def logged(config):
-    """Every number that training wrote into TensorBoard's event files, once each however often it was written."""
-    found = {}
-    for path in sorted(pathlib.Path(config.run.run_dir, "logs").glob("*/train/events*")):
-        for event in summary_iterator.summary_iterator(str(path)):
-            for value in event.summary.value:
-                found[str(path.parent.relative_to(config.run.run_dir)), value.tag, event.step] = tf.make_ndarray(value.tensor)
-    return found
 
 
 def test_a_finished_run_is_restored_and_not_trained_again(tiny_config, monkeypatch):
