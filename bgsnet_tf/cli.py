@@ -8,6 +8,13 @@ from bgsnet_tf import config, interruption
 from bgsnet_tf.errors import Interrupted, UserError
 
 
+def require(*names):
+    """Raises a `UserError` where one of these flags has no value."""
+    for name in names:
+        if not flags.FLAGS[name].value:
+            raise UserError(f"--{name} is missing; {', '.join(f'--{name}' for name in names[:-1])} and --{names[-1]} are needed")
+
+
 def run(main):
     """Parses flags and calls `main()`.
 

@@ -9,15 +9,12 @@ it lists the images that have no answer, if there are any.
 from absl import flags
 
 from bgsnet_tf import cli
-from bgsnet_tf.errors import UserError
 from bgsnet_tf.serving.client import find_images
 
 
 def main():
     values = flags.FLAGS
-    for name in ("export_dir", "images", "output"):
-        if not values[name].value:
-            raise UserError(f"--{name} is missing; --export_dir, --images and --output are needed")
+    cli.require("export_dir", "images", "output")
     paths = find_images(values.images)
     from bgsnet_tf.serving import offline  # after the flags are read: loading TensorFlow takes seconds
 

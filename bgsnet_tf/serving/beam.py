@@ -16,9 +16,7 @@ from bgsnet_tf.errors import UserError
 
 def main():
     values = flags.FLAGS
-    for name in ("export_dir", "images", "output"):
-        if not values[name].value:
-            raise UserError(f"--{name} is missing; --export_dir, --images and --output are needed")
+    cli.require("export_dir", "images", "output")
     try:
         from bgsnet_tf.serving import pipeline  # after the flags are read: loading TensorFlow and Beam takes seconds
     except ModuleNotFoundError as error:

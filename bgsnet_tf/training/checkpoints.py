@@ -63,6 +63,11 @@ class StageFolder:
         """Hex digest of the finished stage's weights; later stages depend on it."""
         return self._state["digest"]
 
+    @property
+    def costs(self):
+        """`seconds` of training, and `peak_memory_bytes` of its process; None where they are not on record."""
+        return {name: self._state.get(name) for name in ("seconds", "peak_memory_bytes")}
+
     def start(self):
         """Puts the settings on record before any checkpoint is written."""
         self._started = time.monotonic()

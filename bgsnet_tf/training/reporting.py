@@ -1,7 +1,5 @@
 """Gathers what a run's report is made of: `report.html` with its figures and tables, and TensorBoard's view of the same."""
 
-import json
-import os
 import platform
 
 import numpy as np
@@ -12,6 +10,7 @@ from bgsnet_tf.data import images
 from bgsnet_tf.evaluation import calibration, html_report, metrics
 from bgsnet_tf.evaluation.report import write_pruning
 from bgsnet_tf.training import pruning, stages, tensorboard
+from bgsnet_tf.training.checkpoints import StageFolder
 
 
 def versions():
@@ -20,15 +19,9 @@ def versions():
 
 
 def stage_costs(run):
-    """Stage to its `seconds` of training and its `peak_memory_bytes`, None where they are not on record."""
-    costs = {}
-    for name in stages.STAGES:
-        path = os.path.join(run.directory, "checkpoints", name, "stage.json")
-        if os.path.exists(path):
-            with open(path) as file:
-                state = json.load(file)
-            costs[name] = {key: state.get(key) for key in ("seconds", "peak_memory_bytes")}
-    return costs
+    """Finished stage to its `seconds` of training and its `peak_memory_bytes`, None where they are not on record."""
+    folders = {name: StageFolder(run.directory, name, stages.stage_settings(run, name)) for name in stages.STAGES}
+    return {name: folder.costs for name, folder in folders.items() if folder.finished}
 
 
 def write_report(run, bgsnet, results, per_class, scores, inference, validation_dir):
