@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN_DIR ?= runs/demo
+JOBS ?= 2
 BENCHMARKS ?= convolutions bsnet_step bsnet_epoch meta_training ausuc image_pipeline cache_build inference start_up growth
 
 .PHONY: demo test test-all lint bench
@@ -11,7 +12,7 @@ demo: $(VENV)/.installed
 	$(VENV)/bin/python evaluate.py --run_dir=$(RUN_DIR)
 
 test: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile
 
 test-all: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -m "slow or not slow"

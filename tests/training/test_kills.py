@@ -3,13 +3,14 @@
 import json
 import pathlib
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from absl import flags
 
-from tests.conftest import ROOT, tiny_config_below
+from bgsnet_tf import config
+from bgsnet_tf.training import commands
+from tests.conftest import tiny_config_below
 from tests.training import kills
 from tests.training.conftest import STAGES, logged
 
@@ -19,8 +20,10 @@ def digests(run_dir):
 
 
 def results(run_dir):
-    subprocess.run([sys.executable, "evaluate.py", f"--run_dir={run_dir}"], cwd=ROOT, check=True, capture_output=True)
-    found = json.loads(pathlib.Path(run_dir, "results.json").read_text())
+    flag_values = flags.FlagValues()
+    config.define_flags(flag_values)
+    flag_values(["", f"--run_dir={run_dir}"])
+    found = commands.evaluate(config.of_run(flag_values), html=False)
     return {name: found[name] for name in ("fused", "general", "special", "gates")}
 
 
@@ -30,11 +33,11 @@ def names(run_dir):
     return {re.sub(r"\d{6}-\d{6}", "checkpoint", str(path)) for path in paths}
 
 
-def check(flags, tmp_path, count, parts):
+def check(arguments, tmp_path, count, parts):
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
-    flags = [*flags, "--deterministic"]
-    assert kills.disturb(flags, undisturbed, 0, 0) == {}
-    met = kills.disturb([*flags, "--checkpoint_every=0.01"], disturbed, count, seed=1)
+    arguments = [*arguments, "--deterministic"]
+    assert kills.disturb(arguments, undisturbed, 0, 0) == {}
+    met = kills.disturb([*arguments, "--checkpoint_every=0.01"], disturbed, count, seed=1)
     print(met)
     assert {part for part, _ in met} >= set(parts) and {name for _, name in met} == {"SIGKILL", "SIGTERM"}
     assert digests(disturbed) == digests(undisturbed)
@@ -47,16 +50,15 @@ def check(flags, tmp_path, count, parts):
     return met
 
 
-def test_six_kills_of_a_tiny_run(tmp_path):
-    config = tiny_config_below(tmp_path).replace(
-        finetune_head_epochs=40, finetune_epochs=40, meta_epochs=40, meta_steps=20, eph_max=30, balance_epochs=30
+def test_four_kills_of_a_tiny_run(tmp_path):
+    settings = tiny_config_below(tmp_path).replace(
+        finetune_head_epochs=20, finetune_epochs=20, meta_epochs=30, meta_steps=20, eph_max=15, balance_epochs=15
     )
-    flags = [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in config.values().items()]
-    check(flags, tmp_path, 6, parts=())
+    arguments = [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in settings.values().items()]
+    check(arguments, tmp_path, 4, parts=())
 
 
 @pytest.mark.slow
 def test_thirty_kills_of_the_demo(tmp_path):
-    check(
-        ["--flagfile=configs/demo.flags"], tmp_path, 30, parts=set(kills.PARTS) - {"finetune heads"}
-    )  # that phase is over while TensorFlow starts
+    parts = set(kills.PARTS) - {"finetune heads"}  # the demo has no epochs of it
+    check(["--flagfile=configs/demo.flags"], tmp_path, 30, parts)
