@@ -16,6 +16,7 @@ from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.serving import cost, exported, versions
 from bgsnet_tf.training import dry_run, reference, reporting, stages, strategy
 from bgsnet_tf.training.inference import infer
+from bgsnet_tf.training.plan import duration
 from bgsnet_tf.training.run import Run
 
 DELTA_FLAGS = {"fused": "delta", "general": "delta_general", "special": "delta_special"}
@@ -54,7 +55,7 @@ def plan(config):
         with _naming_bad_images(run):
             seconds += sum(part.seconds for part in dry_run.plan(run))
     if config.evaluation.calibrate:
-        print(f"time of both {dry_run.duration(seconds)}")
+        print(f"time of both {duration(seconds)}")
 
 
 def export(config, prune_threshold=0.0, prune_to=0):

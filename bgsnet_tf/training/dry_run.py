@@ -8,7 +8,6 @@ written, and what an earlier command left in the run's folder is not looked at, 
 import dataclasses
 import gc
 import os
-import resource
 import shutil
 import sys
 import time
@@ -21,52 +20,14 @@ from bgsnet_tf.data.batches import Share
 from bgsnet_tf.data.features import FeatureCache
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.model import graph_costs
-from bgsnet_tf.serving.cost import format_table
 from bgsnet_tf.training import memory, stages
 from bgsnet_tf.training.fitting import compile_phase
+from bgsnet_tf.training.plan import CACHE, Part, describe_data, summary, table
 
 BATCHES_IN_FLIGHT = 3  # two prefetched, one being put together
-CACHE = "cache"
 # What to lower where a stage does not fit into memory.
 BATCH_FLAGS = {"finetune": "finetune_batch_size", CACHE: "eval_batch_size", "meta": "meta_tasks", "bsnet": "bsnet_batch_size"}
 WARM_UP_STEPS, TIMED_STEPS, TIMED_SECONDS = 2, 3, 2.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """What one phase of a stage takes, or the building of the feature cache.
-
-    Attributes:
-      name: stage and phase.
-      epochs: of the phase.
-      steps: in all.
-      images: of a step; in meta-training, of all its tasks.
-      parameters: that train.
-      multiply_adds: of a step.
-      held: bytes in use before it: process, data and network with its optimizers.
-      step_bytes: that a step adds: activations, gradients and batches; in BSNet, or what the summary after an epoch adds.
-      disk: bytes of its checkpoint, or of the cache.
-      step_seconds: of a step, once it has been timed.
-    """
-
-    name: str
-    epochs: int
-    steps: int
-    images: int
-    parameters: int
-    multiply_adds: int
-    held: int
-    step_bytes: int
-    disk: int
-    step_seconds: float = 0.0
-
-    @property
-    def peak(self):
-        return self.held + self.step_bytes
-
-    @property
-    def seconds(self):
-        return self.steps * self.step_seconds
 
 
 def plan(run):
@@ -81,7 +42,7 @@ def plan(run):
     Raises:
       UserError: where memory or disk do not suffice, before any step is made.
     """
-    print(_describe_data(run))
+    print(describe_data(run.benchmark))
     config = run.config.replace(backbone_weights="none", run_dir=os.path.join(run.directory, "dry_run"))  # which does not exist
     estimator = _Estimator(dataclasses.replace(run, training=True, config=config.replace(xla=False)))  # XLA hides the graph of a step
     stages.build_bgsnet(estimator.run, estimator.fit, estimator.open_cache)
@@ -89,9 +50,9 @@ def plan(run):
     gc.collect()
     timer = _Timer(dataclasses.replace(run, training=True, config=config))
     stages.build_bgsnet(timer.run, timer.fit, timer.open_cache)
-    parts = [dataclasses.replace(part, step_seconds=timer.seconds[part.name]) for part in estimator.parts]
-    print(_table(parts))
-    print(_summary(run, parts))
+    parts = [dataclasses.replace(part, **timer.measured[part.name]) for part in estimator.parts]
+    print(table(parts))
+    print(summary(parts, memory.of_device()[1], _disk_free(run)))
     return parts
 
 
@@ -147,7 +108,9 @@ class _Estimator:
         graph = fit.model.make_train_function().get_concrete_function(iter(batches)).graph
         step_bytes = graph_costs.peak_bytes(graph) + BATCHES_IN_FLIGHT * _bytes(tf.nest.flatten(batches.element_spec))
         if stage == "bsnet":
-            step_bytes = max(step_bytes, self._summary_bytes(fit.model, batches.element_spec[0]))
+            specs = _summary_specs(self.run, batches.element_spec[0])
+            summary_graph = tf.function(fit.model.weights_and_attributes).get_concrete_function(*specs).graph
+            step_bytes = max(step_bytes, graph_costs.peak_bytes(summary_graph) + _bytes(specs))
         trained = [variable for group in fit.model.parameter_groups().values() for variable in group]
         held, there = memory.of_device()
         part = Part(
@@ -163,23 +126,17 @@ class _Estimator:
         )
         self._add(part, there)
 
-    def _summary_bytes(self, bsnet, inputs):
-        """Bytes of the forward pass behind TensorBoard's histograms, after every epoch: of more images than a small batch has."""
-        count = min(stages.SUMMARY_IMAGES, len(self.run.labels))
-        specs = [tf.TensorSpec([count, *spec.shape[1:]], tf.float32) for spec in inputs]
-        return graph_costs.peak_bytes(tf.function(bsnet.weights_and_attributes).get_concrete_function(*specs).graph) + _bytes(specs)
-
     def _add(self, part, there):
         flag = BATCH_FLAGS[part.name.split()[0]]
-        _require(part.name, part.peak, there, "memory", f"--{flag}={self.run.config.values()[flag]}")
+        _require(part.name, part.estimated_peak, there, "memory", f"--{flag}={self.run.config.values()[flag]}")
         self.parts.append(part)
 
 
 class _Timer:
-    """Stands in for `fit_stage` and `feature_cache`: makes a few steps. `seconds`: of a step, by name of the part."""
+    """Stands in for `fit_stage` and `feature_cache`: makes a few steps. `measured`: the `Part`'s figures, by its name."""
 
     def __init__(self, run):
-        self.run, self.seconds = run, {}
+        self.run, self.measured = run, {}
 
     def fit(self, run, stage, fit, phases):
         for phase in phases:
@@ -189,14 +146,20 @@ class _Timer:
                 phase.prepare()
                 compile_phase(run, fit, phase)
                 train, batches = fit.model.make_train_function(), iter(fit.dataset(0, 0, Share()))
-                self.seconds[name] = _seconds(lambda train=train, batches=batches: train(batches))
+                memory.reset_peak()
+                seconds = _seconds(lambda train=train, batches=batches: train(batches))
+                if stage.name == "bsnet":
+                    fit.model.weights_and_attributes(*map(_zeros, _summary_specs(run, batches.element_spec[0])))
+                self.measured[name] = {"step_seconds": seconds, "measured_peak": memory.peak()}
 
     def open_cache(self, run, gnet, finetuned):
         _say("timing the feature cache")
         embed, batch_size = _embed(gnet), run.config.evaluation.eval_batch_size
         items = np.resize(images.items_of(run.benchmark.train, run.config.cache.cache_views), [batch_size, 2])
         batches = iter(images.image_batches(run.benchmark, items, run.views, batch_size).repeat())
-        self.seconds[CACHE] = _seconds(lambda: embed(next(batches)))
+        memory.reset_peak()
+        seconds = _seconds(lambda: embed(next(batches)))
+        self.measured[CACHE] = {"step_seconds": seconds, "measured_peak": memory.peak()}
         features, general = (output.shape[1:] for output in embed(next(batches)))
         return _blank_cache(run, features, general)
 
@@ -213,6 +176,15 @@ def _blank_cache(run, features, general):
         rng.random(shape, np.float32).astype(dtype) for shape, dtype in ((features, run.config.cache.cache_dtype), (general, "float32"))
     ]
     return FeatureCache(*([np.broadcast_to(array, [items, *array.shape])] for array in arrays), run.config.cache.cache_views)
+
+
+def _summary_specs(run, inputs):
+    """Specs of the images behind TensorBoard's histograms after every epoch of BSNet, more than a small batch has."""
+    return [tf.TensorSpec([min(stages.SUMMARY_IMAGES, len(run.labels)), *spec.shape[1:]], tf.float32) for spec in inputs]
+
+
+def _zeros(spec):
+    return tf.zeros(spec.shape, spec.dtype)
 
 
 def _seconds(step):
@@ -262,54 +234,6 @@ def _disk_free(run):
     walks = [os.walk(os.path.join(run.directory, folder)) for folder in ("cache", "checkpoints")]
     own = sum(os.path.getsize(os.path.join(root, name)) for walk in walks for root, _, names in walk for name in names)
     return shutil.disk_usage(existing).free + own
-
-
-def _describe_data(run):
-    benchmark = run.benchmark
-    rows = ", ".join(f"{name} {len(getattr(benchmark, name))}" for name in ("train", "test_seen", "test_unseen"))
-    classes = (
-        f"{len(benchmark.seen_classes)} seen classes, {len(benchmark.unseen_classes)} unseen, {len(benchmark.attribute_names)} attributes"
-    )
-    return f"{benchmark.name}: images {rows}; {classes}"
-
-
-def _table(parts):
-    return format_table(
-        {
-            part.name: {
-                "epochs": part.epochs,
-                "steps": part.steps,
-                "images/step": part.images,
-                "trained": f"{part.parameters / 1e6:.2f} M",
-                "mult-adds/image": f"{part.multiply_adds / part.images / 1e6:.1f} M",
-                "held": f"{part.held / 1e9:.2f} GB",
-                "step": f"{part.step_bytes / 1e9:.2f} GB",
-                "peak": f"{part.peak / 1e9:.2f} GB",
-                "disk": f"{part.disk / 1e6:.1f} MB",
-                "s/step": f"{part.step_seconds:.3f}",
-                "time": duration(part.seconds),
-            }
-            for part in parts
-        }
-    )
-
-
-def _summary(run, parts):
-    seconds, disk = sum(part.seconds for part in parts), sum(part.disk for part in parts)
-    views_per_second = [f" ({part.images / part.step_seconds:.0f} views/s into the cache)" for part in parts if part.name == CACHE]
-    _, there = memory.of_device()
-    return (
-        f"time {duration(seconds)}{''.join(views_per_second)}; memory {max(part.peak for part in parts) / 1e9:.2f} "
-        f"of {there / 1e9:.2f} GB; disk {disk / 1e9:.2f} of {_disk_free(run) / 1e9:.2f} GB\n"
-        f"main memory at the peak of this dry run {1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e9:.2f} GB"
-    )
-
-
-def duration(seconds):
-    """h:mm:ss of seconds."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}"
 
 
 def _say(text):

@@ -1,10 +1,13 @@
 """How much memory the device that trains has, and how much of it this process holds. No other room asks the machine that."""
 
 import pathlib
+import re
+import resource
 
 import psutil
 import tensorflow as tf
 
+CLEAR_REFS = pathlib.Path("/proc/self/clear_refs")
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 # Of both versions of control groups: folder below CGROUPS, limit, use, and the page cache's share of it, which the kernel gives back.
 _VERSION_1 = "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
@@ -21,6 +24,25 @@ def of_device():
 
     limits = {device.name: device.memory_limit for device in device_lib.list_local_devices()}
     return tf.config.experimental.get_memory_info(gpus[0].name)["current"], limits[gpus[0].name]
+
+
+def reset_peak():
+    """Lets `peak` begin again at what is in use now."""
+    for gpu in tf.config.list_logical_devices("GPU")[:1]:
+        tf.config.experimental.reset_memory_stats(gpu.name)
+        return
+    if CLEAR_REFS.exists():
+        CLEAR_REFS.write_text("5")  # proc(5): resets the high-water mark of resident memory
+
+
+def peak():
+    """The most bytes in use since `reset_peak`, where `of_device` looks; without Linux, of main memory since the process began."""
+    for gpu in tf.config.list_logical_devices("GPU")[:1]:
+        return tf.config.experimental.get_memory_info(gpu.name)["peak"]
+    if CLEAR_REFS.exists():
+        (line,) = re.findall(r"VmHWM:\s+(\d+) kB", pathlib.Path("/proc/self/status").read_text())
+        return 1024 * int(line)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def main_memory_left(groups=None):

@@ -1,5 +1,6 @@
 """The memory that a control group leaves, read from files as the kernel writes them."""
 
+import numpy as np
 import pytest
 
 from bgsnet_tf.training import memory
@@ -35,3 +36,14 @@ def test_no_limit_leaves_what_the_machine_has(tmp_path, monkeypatch):
 def test_this_process_holds_memory_and_there_is_more():
     held, there = memory.of_device()
     assert 0 < held < there
+
+
+@pytest.mark.skipif(not memory.CLEAR_REFS.exists(), reason="only Linux lets the peak begin again")
+def test_the_peak_is_that_since_its_reset():
+    memory.reset_peak()
+    before = memory.peak()
+    block = np.ones(50_000_000)  # 400 MB, touched
+    del block
+    assert 390_000_000 < memory.peak() - before < 500_000_000
+    memory.reset_peak()
+    assert memory.peak() - before < 100_000_000
