@@ -11,13 +11,14 @@ import multiprocessing
 import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import Mapping
 
 from tqdm import tqdm
 
 from bgsnet_tf import config
-from bgsnet_tf.errors import UserError
+from bgsnet_tf.errors import Interrupted, UserError
 from bgsnet_tf.evaluation.report import COLUMNS as ACCURACIES
 
 
@@ -157,6 +158,8 @@ def _make(own, errors):
         commands.evaluate(own, html=False)
     except UserError as error:
         errors.send(str(error))
+    except Interrupted as interrupted:
+        sys.exit(128 + interrupted.signal)
 
 
 def _end_with_parent():

@@ -87,7 +87,7 @@ def test_an_interrupted_sweep_leaves_no_process_and_ends_as_an_uninterrupted_one
     config = tiny_config_below(tmp_path).replace(meta_epochs=20)
     interrupted = start(config)
     meta = tmp_path / "run" / "seed0" / "base" / "checkpoints" / "meta"
-    wait_for(lambda: list(meta.glob("*/*.index")), 300)
+    wait_for(lambda: list(meta.glob("*/*/*.index")), 300)
     child = children(interrupted.pid)
     assert child
     interrupted.send_signal(how)
