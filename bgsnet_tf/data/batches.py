@@ -57,7 +57,18 @@ def epochs_dataset(plan, first_epoch, first_step=0, share=Share()):
                     yield _map(lambda array, step=step, part=part: np.split(array[step], share.total)[part], arrays)
 
     signature = _map(lambda array: tf.TensorSpec([array.shape[1] // share.total, *array.shape[2:]], array.dtype), plan(first_epoch))
-    return tf.data.Dataset.from_generator(elements, output_signature=signature)
+    return without_autotuning(tf.data.Dataset.from_generator(elements, output_signature=signature))
+
+
+def without_autotuning(dataset):
+    """`dataset`, and all that is made of it, with the parallelism that is written down.
+
+    The thread of tf.data's autotuner looks up after 10 ms, 20 ms, 40 ms, … up to a minute, and the end of an iterator
+    waits for it: every epoch of evaluation and every phase of training could end with up to a minute of waiting.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def _map(function, arrays):

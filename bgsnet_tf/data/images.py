@@ -5,13 +5,15 @@ A view is a number: 0 is the test view, with nothing random in it; any other is 
 """
 
 import dataclasses
+import os
 
 import numpy as np
 import tensorflow as tf
 
+from bgsnet_tf.data.batches import without_autotuning
 from bgsnet_tf.errors import UserError
 
-AUTOTUNE = tf.data.AUTOTUNE
+PARALLEL = os.cpu_count()  # images decoded at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,8 +94,8 @@ def image_batches(benchmark, items, views, batch_size, view_count=1):
     without its remainder by V, and at least V.
     """
     load = _loader(benchmark, views)
-    by_row = tf.data.Dataset.from_tensor_slices(items.reshape(-1, view_count, 2))
-    batches = by_row.map(lambda items: load(items[0, 0], tf.unstack(items[:, 1])), AUTOTUNE).batch(max(1, batch_size // view_count))
+    by_row = without_autotuning(tf.data.Dataset.from_tensor_slices(items.reshape(-1, view_count, 2)))
+    batches = by_row.map(lambda items: load(items[0, 0], tf.unstack(items[:, 1])), PARALLEL).batch(max(1, batch_size // view_count))
     return batches.map(lambda images: tf.reshape(images, [-1, *images.shape[2:]])).prefetch(2)
 
 
@@ -111,7 +113,7 @@ def shuffled_image_batches(benchmark, labels, item_batches, views):
         return load(tf.gather(rows, item[0]), [item[1]])[0], tf.gather(labels, item[0])
 
     batch_size = item_batches.element_spec.shape[0]
-    return item_batches.unbatch().map(example, AUTOTUNE).batch(batch_size, drop_remainder=True).prefetch(2)
+    return item_batches.unbatch().map(example, PARALLEL).batch(batch_size, drop_remainder=True).prefetch(2)
 
 
 def find_undecodable(benchmark, rows):

@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from bgsnet_tf.data.images import row_images
+from bgsnet_tf.data.batches import without_autotuning
+from bgsnet_tf.data.images import PARALLEL, row_images
 from bgsnet_tf.errors import UserError
 
 
@@ -38,6 +39,7 @@ def calibrated_scores(version, benchmark, rows, batch_size):
             f"--export_dir={os.path.normpath(version)} has other classes than {benchmark.name}; give the flags it was trained with"
         )
     image = row_images(benchmark)
-    files = tf.data.Dataset.from_tensor_slices(rows).map(lambda row: tf.io.encode_png(image(row)), tf.data.AUTOTUNE).batch(batch_size)
+    rows_dataset = without_autotuning(tf.data.Dataset.from_tensor_slices(rows))
+    files = rows_dataset.map(lambda row: tf.io.encode_png(image(row)), PARALLEL).batch(batch_size)
     batches = tqdm(files, total=-(-len(rows) // batch_size), desc="export", unit=" batches", mininterval=1)
     return np.concatenate([signature(image_bytes=batch)["scores"].numpy() for batch in batches])

@@ -247,5 +247,5 @@ def _cached_batches(cache, labels, item_batches):
 def _slices(cache, batch_size):
     """A dataset of (features, e_g) over a whole cache, in order."""
     count = sum(map(len, cache.shards))
-    items = tf.data.Dataset.from_tensor_slices(images.items_of(np.arange(count))).batch(batch_size)
+    items = batches.without_autotuning(tf.data.Dataset.from_tensor_slices(images.items_of(np.arange(count))).batch(batch_size))
     return _cached_batches(cache, np.zeros(count, np.int32), items).map(lambda inputs, _: inputs)

@@ -1,6 +1,7 @@
 """The order of training follows from seed and epoch alone."""
 
 import numpy as np
+import tensorflow as tf
 
 from bgsnet_tf.data import batches
 
@@ -42,3 +43,9 @@ def test_shares_make_up_the_batch():
     halves = [elements(12, 0, 3, share=batches.Share(first, 2, 4)) for first in (0, 2)]
     for step, batch in enumerate(whole):
         np.testing.assert_array_equal(np.concatenate([*halves[0][2 * step : 2 * step + 2], *halves[1][2 * step : 2 * step + 2]]), batch)
+
+
+def test_no_dataset_waits_for_the_autotuner():
+    rows = batches.without_autotuning(tf.data.Dataset.range(3))
+    for dataset in (rows.map(lambda row: row).batch(2), batches.epochs_dataset(plan, 0).prefetch(2)):
+        assert dataset.options().autotune.enabled is False

@@ -86,7 +86,9 @@ def test_views_of_one_row_share_its_decoding_and_equal_those_made_alone(tiny_dir
 
     benchmark = tables.load(str(tiny_dir))
     views, items = Views(32, 36, "crop_flip"), images.items_of(np.arange(5), 3)
-    together = list(images.image_batches(benchmark, items, views, batch_size=7, view_count=3))
+    batches = images.image_batches(benchmark, items, views, batch_size=7, view_count=3)
+    assert batches.options().autotune.enabled is False  # see `without_autotuning`
+    together = list(batches)
     assert [len(batch) for batch in together] == [6, 6, 3]
     alone = list(images.image_batches(benchmark, items, views, batch_size=15))
     np.testing.assert_array_equal(np.concatenate(together), alone[0])
