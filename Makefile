@@ -11,8 +11,9 @@ demo: $(VENV)/.installed
 	$(VENV)/bin/python train.py --flagfile=configs/demo.flags --run_dir=$(RUN_DIR)
 	$(VENV)/bin/python evaluate.py --run_dir=$(RUN_DIR)
 
+# One thread an operation: two processes whose threads wait for each other are slower than either alone.
 test: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile
+	TF_NUM_INTRAOP_THREADS=1 $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile
 
 test-all: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -m "slow or not slow"
