@@ -10,7 +10,7 @@ _HELD_ELSEWHERE = ("Placeholder", "ReadVariableOp", "Const")  # captured tensors
 
 def multiply_adds(graph):
     """Multiply-adds in the convolutions and matrix products of a function's graph whose shapes are all known, gradients included."""
-    return sum(_multiply_adds_of(operation) for operation in _executed(graph))
+    return sum(_multiply_adds_of(operation) for operation in executed(graph))
 
 
 def peak_bytes(graph):
@@ -20,7 +20,7 @@ def peak_bytes(graph):
     and gradients until their variable is updated. Left out: variables and captured tensors, tensors of unknown shape,
     and the scratch space inside kernels.
     """
-    operations = _executed(graph)
+    operations = executed(graph)
     owner, end = {}, {}  # tensor to the one whose buffer it shares; owner to the position of its last reader
     for position, operation in enumerate(operations):
         for tensor in operation.inputs:
@@ -42,7 +42,7 @@ def peak_bytes(graph):
     return peak
 
 
-def _executed(graph):
+def executed(graph):
     """The operations that outputs or side effects of a function depend on, in the order they were traced in."""
     waiting = [tensor.op for tensor in graph.outputs] + list(graph.control_outputs)
     needed = set(waiting)
