@@ -135,6 +135,7 @@ def _loader(benchmark, views):
         return lambda row, numbers: tf.gather(features, [row] * len(numbers))
     load_image = row_images(benchmark)
 
+    @tf.autograph.experimental.do_not_convert  # which takes longer than tracing it
     def load(row, numbers):
         image = load_image(row)
         return tf.stack([views(image, row, view) for view in numbers])

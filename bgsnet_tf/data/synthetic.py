@@ -158,17 +158,21 @@ def _render_chunk(value, radii, rng):
         _draw_objects(canvas, rows, centres[rows, slot], radius[rows], {group: v[rows] for group, v in value.items()}, rng)
     _draw_bars(canvas, rng)
     canvas *= _light(len(canvas), rng)
-    canvas += NOISE * rng.standard_normal(canvas.shape, dtype=np.float32)
-    return (255 * np.clip(canvas, 0, 1) + 0.5).astype(np.uint8)
+    noise = rng.standard_normal(canvas.shape, dtype=np.float32)
+    noise *= NOISE
+    canvas += noise
+    return (255 * np.clip(canvas, 0, 1, out=canvas) + 0.5).astype(np.uint8)
 
 
 def _background(value, rng):
     """(n, H, W, 3) float32 in [0, 1]."""
     n = len(value["background"])
     lines = _ramp(n, rng) * (2 * np.pi / _uniform(rng, 6, 8, (n, 1, 1)))
-    blotches = sum(np.sin(_ramp(n, rng) * (2 * np.pi / _uniform(rng, 18, 28, (n, 1, 1)))) for _ in range(3)) / 3
-    tones = (np.ones_like(lines), 1 - LINED_DEPTH * (np.sin(lines) > 0), 1 + BLOTCHY_DEPTH * blotches)
-    tone = np.stack(tones)[value["backdrop"], np.arange(n)].astype(np.float32)
+    waves = [_ramp(n, rng) * (2 * np.pi / _uniform(rng, 18, 28, (n, 1, 1))) for _ in range(3)]
+    tone = np.ones_like(lines)
+    lined, blotchy = (value["backdrop"] == GROUPS["backdrop"].index(name) for name in ("lined", "blotchy"))
+    tone[lined] = 1 - LINED_DEPTH * (np.sin(lines[lined]) > 0)
+    tone[blotchy] = 1 + BLOTCHY_DEPTH * (sum(np.sin(wave[blotchy]) for wave in waves) / 3)
     return tone[..., None] * BACKGROUND_COLOURS[value["background"]][:, None, None]
 
 

@@ -20,7 +20,7 @@ def attribute_cross_entropy(attributes, labels, class_attributes):
       Scalar.
     """
     logits = tf.matmul(attributes, class_attributes, transpose_b=True)
-    own = tf.reduce_sum(attributes * tf.gather(class_attributes, labels, batch_dims=class_attributes.shape.rank - 2), axis=-1)
+    own = tf.reduce_sum(attributes * tf.gather(class_attributes, labels, batch_dims=len(class_attributes.shape) - 2), axis=-1)
     return tf.reduce_mean(tf.reduce_logsumexp(logits, axis=-1) - own)
 
 

@@ -45,7 +45,8 @@ def infer(run, bgsnet):
     size = run.config.evaluation.eval_batch_size
     batches = images.image_batches(run.benchmark, images.items_of(run.test_rows), run.views, size)
     sampled = _sample(run)
-    outputs = tf.function(functools.partial(_outputs, bgsnet), [tf.TensorSpec([None, *run.input_shape])])  # traced once for any B
+    any_batch = [tf.TensorSpec([None, *run.input_shape])]
+    outputs = tf.function(functools.partial(_outputs, bgsnet), any_batch, autograph=False)  # converting takes longer than tracing
     kept = []
     for first, batch in zip(
         range(0, len(run.test_rows), size),

@@ -52,5 +52,5 @@ def table(run, bgsnet, pruned, delta):
 def _costs(run, bgsnet, count):
     """(2,) multiply-adds of an image, and parameters, with `count` sub-modules."""
     small = BGSNet(bgsnet.trunk, bgsnet.general_tail, bgsnet.general_predictor, bgsnet.bsnet.pruned(range(count)))
-    call = tf.function(small.call).get_concrete_function(tf.TensorSpec([1, *run.input_shape]))
+    call = tf.function(small.call, autograph=False).get_concrete_function(tf.TensorSpec([1, *run.input_shape]))
     return np.array([graph_costs.multiply_adds(call.graph), sum(variable.shape.num_elements() for variable in call.variables)])

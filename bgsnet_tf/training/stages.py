@@ -85,7 +85,7 @@ def finetune(run, train=fit_stage):
     def dataset(*start):
         return images.shuffled_image_batches(run.benchmark, run.labels, batches.epochs_dataset(plan, *start), run.views)
 
-    predict = tf.function(gnet.call, reduce_retracing=True)
+    predict = tf.function(gnet.call, reduce_retracing=True, autograph=False)
 
     def score():
         items, batch_size = images.items_of(run.test_rows), run.config.evaluation.eval_batch_size
@@ -126,7 +126,7 @@ def feature_cache(run, gnet, finetuned, test_rows=False):
     batch_size = max(1, run.config.evaluation.eval_batch_size // views) * views  # whole rows
     depends_on = (finetuned, benchmark.fingerprint(), repr(run.views), settings.cache_dtype, views)
 
-    embed = tf.function(gnet.embed, reduce_retracing=True)
+    embed = tf.function(gnet.embed, reduce_retracing=True, autograph=False)
 
     def compute(positions):
         return strategy.each_batch(run.strategy, embed, images.image_batches(benchmark, items[positions], run.views, batch_size, views))
@@ -205,7 +205,7 @@ def train_bsnet(run, gnet, finetuned, cache, train=fit_stage):
     def dataset(*start):
         return _cached_batches(cache(), run.labels, batches.epochs_dataset(plan, *start))
 
-    predict = tf.function(lambda inputs: bsnet(inputs), reduce_retracing=True)
+    predict = tf.function(lambda inputs: bsnet(inputs), reduce_retracing=True, autograph=False)
 
     def score():
         tested = cache(test_rows=True)
