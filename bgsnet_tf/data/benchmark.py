@@ -4,12 +4,15 @@ Letters: R rows (an image, or an object in one), C classes, A attributes.
 """
 
 import dataclasses
+import functools
 import hashlib
 import os
+import unicodedata
 from typing import Optional
 
 import numpy as np
 
+from bgsnet_tf.data import checksums
 from bgsnet_tf.errors import UserError
 
 VALIDATION_SEEN_SHARE = 0.2  # Assumption: close to the share of test_seen in the Proposed Splits.
@@ -105,19 +108,28 @@ class Benchmark:
         )
 
     def fingerprint(self):
-        """Hex digest of everything that training reads, but for the bytes of image files."""
+        """Hex digest of everything that training reads, but for the bytes of image files, which `image_digest` is of."""
         digest = hashlib.sha256(repr((self.name, self.class_names)).encode())
         for array in (self.phi, self.labels, self.train, self.test_seen, self.test_unseen, self.boxes, self.pixels, self.features):
             if array is not None:
                 digest.update(np.ascontiguousarray(array))
         if self.paths is not None:  # below their common folder, so that the data set may move
-            root = os.path.commonpath([os.path.dirname(path) for path in self.paths])
-            digest.update("\n".join(os.path.relpath(path, root) for path in self.paths).encode())
+            root = os.path.commonpath({os.path.dirname(path) for path in self.paths})
+            names = "\n".join(path[len(root) :].lstrip("/") for path in self.paths.tolist())
+            digest.update(_composed(names).encode())
         return digest.hexdigest()
+
+    def image_digest(self, rows):
+        """Hex digest of the bytes of the image files of `rows`, in order; "" where a row is no file."""
+        return "" if self.paths is None else hashlib.sha256(self._image_checksums[rows]).hexdigest()
 
     def row_name(self, row):
         """Name of a row for messages and hashes: its file, or its number where it has none."""
         return f"row {row}" if self.paths is None else str(self.paths[row])
+
+    @functools.cached_property
+    def _image_checksums(self):
+        return np.array(checksums.of_files(self.paths.tolist()), dtype=np.int64)
 
     def _held_out(self, rows):
         order = np.array([self._row_hash(row) for row in rows])
@@ -129,7 +141,7 @@ class Benchmark:
         return held_out
 
     def _row_hash(self, row):
-        path = f"{row}" if self.paths is None else "/".join(str(self.paths[row]).split("/")[-2:])
+        path = f"{row}" if self.paths is None else _composed("/".join(str(self.paths[row]).split("/")[-2:]))
         box = "" if self.boxes is None else np.nan_to_num(self.boxes[row], nan=-1).tolist()
         return hashlib.sha256(f"{path} {box}".encode()).hexdigest()
 
@@ -158,3 +170,8 @@ class Benchmark:
         alone = np.setdiff1d(self.labels[self.test_seen], self.labels[self.train])
         if len(alone):
             raise UserError(f"{self.name}: class '{self.class_names[alone[0]]}' has test_seen rows but no training row")
+
+
+def _composed(name):
+    """The one spelling (NFC) of a name whose letters file systems and archives write with or apart from their accents."""
+    return unicodedata.normalize("NFC", name)

@@ -118,11 +118,13 @@ class StageFolder:
                 f"{self.path} was trained on data set '{before.get('dataset')}', "
                 f"this is '{settings.get('dataset')}'; give another --run_dir"
             )
+        before.setdefault("images", settings.get("images"))  # runs of before November 2026 have none on record
         changed = [name for name in settings if before.get(name) != settings[name]]
         if changed:
             name = changed[0]
             what = {
                 "benchmark": "other contents of the data set (rows, labels, attributes or splits)",
+                "images": "other bytes in the image files of its training rows",
                 "finetuned": "other fine-tuned weights",
             }.get(name, f"--{name}={before.get(name)}, not {settings.get(name)}")
             more = f" ({len(changed)} differences in all)" if len(changed) > 1 else ""

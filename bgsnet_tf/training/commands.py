@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from bgsnet_tf import files
-from bgsnet_tf.data import images
+from bgsnet_tf.data import checksums, images
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.evaluation import bootstrap, calibration, metrics, report
@@ -122,6 +122,7 @@ def evaluate(config, html=True):
     results = {
         "dataset": benchmark.name,
         "fingerprint": benchmark.fingerprint(),
+        "images": benchmark.image_digest(slice(None)),
         "flags": config.values(),
         "versions": reporting.versions(),
         "split": config.data.split,
@@ -195,6 +196,7 @@ def _calibrated(config):
 def open_run(config):
     """The `Run` of these settings, for reading."""
     _set_precision(config)
+    checksums.recall(_checksums_file(config))
     return Run(config, load_benchmark(config.data), training=False)
 
 
@@ -205,6 +207,7 @@ def _working(config):
     devices = strategy.make(config.run.strategy)
     if config.run.deterministic:
         tf.config.experimental.enable_op_determinism()
+    checksums.recall(_checksums_file(config))
     run = Run(config, load_benchmark(config.data), True, devices)
     stages.check_folders(run)
     with contextlib.ExitStack() as stack:
@@ -214,9 +217,16 @@ def _working(config):
                 stack.enter_context(files.locked(run.directory))
                 files.remove_unfinished(run.directory)
                 config.write(os.path.join(run.directory, "config.flags"))
+                if run.benchmark.paths is not None:
+                    os.makedirs(os.path.dirname(_checksums_file(config)), exist_ok=True)
+                    checksums.keep(_checksums_file(config), run.benchmark.paths)
             except OSError as error:
                 raise UserError(f"--run_dir={run.directory} cannot be written: {error.strerror}") from error
         yield run
+
+
+def _checksums_file(config):
+    return os.path.join(config.run.run_dir, "cache", "checksums.json")
 
 
 def _fit(run):

@@ -114,3 +114,25 @@ def test_contradictions_are_named(changed, message):
 def test_images_come_from_one_place():
     with pytest.raises(ValueError, match="either"):
         make(pixels=np.zeros((80, 2, 2, 3), np.uint8))
+
+
+def test_image_digest_is_of_the_bytes_of_the_rows_in_hand(tmp_path):
+    names = [f"{row}.jpg" for row in range(80)]
+    for name in names:
+        (tmp_path / name).write_bytes(name.encode())
+
+    def of(rows):
+        benchmark = make(paths=np.array([str(tmp_path / name) for name in names]))
+        return benchmark.fingerprint(), benchmark.image_digest(rows)
+
+    before, training = of(slice(None)), np.arange(2, 10)
+    of_training = of(training)
+    (tmp_path / "1.jpg").write_bytes(b"2.jpg")
+    assert of(training) == of_training and of(slice(None)) != before and of(slice(None))[0] == before[0]
+    assert make(paths=None, pixels=np.zeros((80, 2, 2, 3), np.uint8)).image_digest(training) == ""
+
+
+def test_one_name_in_two_spellings_of_its_accents_is_one():
+    composed, apart = (make(paths=np.array([f"/data/{name}/{row}.jpg" for row in range(80)])) for name in ("caf\u00e9", "cafe\u0301"))
+    assert composed.fingerprint() == apart.fingerprint()
+    assert [p.split("/")[-1] for p in composed.validation().paths] == [p.split("/")[-1] for p in apart.validation().paths]

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.errors import Interrupted, UserError
+from bgsnet_tf.files import read_json, write_json
 from bgsnet_tf.training import commands, stages
 from bgsnet_tf.training.checkpoints import weights_digest
 from bgsnet_tf.training.run import Run
@@ -222,6 +223,55 @@ def test_a_run_folder_of_changed_data_is_refused(trained, tmp_path):
 def test_the_data_set_may_move(trained, tmp_path):
     moved = shutil.copytree(trained[0].data.data_dir, tmp_path / "moved" / "tiny")
     assert train(trained[0].replace(data_dir=str(moved))) is not None
+
+
+def overwrite(config, image):
+    """Gives an image another density in its JFIF header: other bytes, as many as before, of the same pixels."""
+    path = os.path.join(config.data.data_dir, "images", image)
+    with open(path, "r+b") as file:
+        file.seek(14)
+        file.write(b"\x07")
+
+
+@pytest.fixture
+def own_data(copied, tmp_path):
+    shutil.copytree(copied.data.data_dir, tmp_path / "own" / "tiny")
+    return copied.replace(data_dir=str(tmp_path / "own" / "tiny"))
+
+
+def test_other_bytes_in_a_training_image_are_another_data_set(own_data):
+    train(own_data)
+    overwrite(own_data, "red_5.jpg")
+    with pytest.raises(UserError, match="trained with other bytes in the image files of its training rows"):
+        train(own_data)
+    with pytest.raises(UserError, match="other bytes"):
+        commands.evaluate(own_data, html=False)
+
+
+def test_a_test_image_may_be_mended_after_training_and_its_features_are_computed_again(own_data):
+    run = Run(own_data, load_benchmark(own_data.data), training=True)
+    image = os.path.basename(run.benchmark.paths[run.benchmark.test_seen[0]])
+    before = stages.stage_settings(run, "bsnet")
+    gnet, digest = stages.finetune(run)
+    stages.feature_cache(run, gnet, digest, test_rows=True)
+    note = os.path.join(own_data.run.run_dir, "cache", "test", "0000.json")
+    old = read_json(note)
+    overwrite(own_data, image)
+    run = Run(own_data, load_benchmark(own_data.data), training=True)
+    assert stages.stage_settings(run, "bsnet") == before
+    stages.feature_cache(run, gnet, digest, test_rows=True)
+    assert read_json(note)["depends_on"] != old["depends_on"]
+
+
+def test_a_run_of_before_checksums_is_still_read(own_data):
+    for stage in stages.STAGES:
+        path = os.path.join(own_data.run.run_dir, "checkpoints", stage, "stage.json")
+        state = read_json(path)
+        del state["settings"]["images"]
+        write_json(path, state)
+    train(own_data)
+    overwrite(own_data, "red_5.jpg")
+    train(own_data)
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(copied):
