@@ -18,12 +18,12 @@ SIZE, RESIZE, VIEWS, BATCH = 224, 256, 4, 64  # configs/resnet101.flags
 
 
 def decoding(files):
-    """TensorFlow's libjpeg-turbo, with the options that `data.images.decode` has, in tf.data."""
+    """TensorFlow's libjpeg-turbo, with the options that `data.decoding.decode` has, in tf.data."""
     import tensorflow as tf
 
-    from bgsnet_tf.data import images
+    from bgsnet_tf.data.decoding import decode
 
-    return _run(tf.data.Dataset.from_tensor_slices(files).map(lambda path: images.decode(tf.io.read_file(path)), tf.data.AUTOTUNE))
+    return _run(tf.data.Dataset.from_tensor_slices(files).map(lambda path: decode(tf.io.read_file(path)), tf.data.AUTOTUNE))
 
 
 def opencv_decoding(files):

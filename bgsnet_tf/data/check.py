@@ -192,18 +192,13 @@ def _box_name(benchmark, row):
 
 def _open_image(path):
     """(what is wrong or None, (width, height), digest of the bytes)."""
-    import tensorflow as tf
-
-    from bgsnet_tf.data.images import decode
+    from bgsnet_tf.data import decoding  # loading TensorFlow takes seconds
 
     try:
-        with open(path, "rb") as stream:
-            contents = stream.read()
-        height, width, _ = decode(contents).shape
-    except OSError as error:
-        return f"cannot be read ({error.strerror})", None, None
-    except tf.errors.OpError:
-        return "cannot be decoded as a JPEG or PNG image (damaged or cut short?)", None, None
+        pixels, contents = decoding.read(path)
+    except UserError as error:
+        return str(error), None, None
+    height, width, _ = pixels.shape
     return None, (width, height), hashlib.sha256(contents).digest()
 
 

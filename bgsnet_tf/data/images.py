@@ -1,4 +1,4 @@
-"""From a row to the pixels the network sees: decode, crop, resize, augment. All of it TensorFlow graph code.
+"""From a row to the pixels the network sees: load, crop, resize, augment. All of it TensorFlow graph code.
 
 A view is a number: 0 is the test view, with nothing random in it; any other is a training view, a pure function of
 (seed, row, view). Letters: B images, H and W the network's input size.
@@ -10,6 +10,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from bgsnet_tf.data import decoding
 from bgsnet_tf.data.batches import without_autotuning
 from bgsnet_tf.errors import UserError
 
@@ -58,12 +59,6 @@ class Views:
         return tf.ensure_shape(image, [self.size, self.size, 3])
 
 
-def decode(contents):
-    """(h, w, 3) uint8 of the bytes of a JPEG or PNG file."""
-    image = tf.io.decode_image(contents, channels=3, expand_animations=False)
-    return tf.ensure_shape(image, [None, None, 3])
-
-
 def row_images(benchmark):
     """A function from a row number, a scalar tensor, to its image (h, w, 3), cropped to its box."""
     if benchmark.pixels is not None:
@@ -71,11 +66,11 @@ def row_images(benchmark):
         return lambda row: tf.gather(pixels, row)
     paths = tf.constant(benchmark.paths.astype(str))
     if benchmark.boxes is None:
-        return lambda row: decode(tf.io.read_file(tf.gather(paths, row)))
+        return lambda row: decoding.decode(tf.io.read_file(tf.gather(paths, row)))
     boxes = tf.constant(np.nan_to_num(benchmark.boxes, nan=-1).astype(np.int32))
 
     def cropped(row):
-        image = decode(tf.io.read_file(tf.gather(paths, row)))
+        image = decoding.decode(tf.io.read_file(tf.gather(paths, row)))
         box = tf.gather(boxes, row)
         return tf.cond(box[0] < 0, lambda: image, lambda: _crop(image, box))
 
@@ -118,14 +113,11 @@ def shuffled_image_batches(benchmark, labels, item_batches, views):
 
 def find_undecodable(benchmark, rows):
     """Raises a `UserError` that names the first row whose file cannot be read as an image; returns if there is none."""
-    load = row_images(benchmark)
-    for row in rows:
+    for row in rows if benchmark.paths is not None else ():
         try:
-            load(tf.constant(row))
-        except tf.errors.OpError as error:
-            missing = isinstance(error, tf.errors.NotFoundError)
-            reason = "is missing" if missing else "cannot be decoded as a JPEG or PNG image (damaged or cut short?)"
-            raise UserError(f"{benchmark.name}: {benchmark.row_name(row)} {reason}; replace the file or take its row out") from error
+            decoding.read(benchmark.paths[row])
+        except UserError as error:
+            raise UserError(f"{benchmark.name}: {benchmark.row_name(row)} {error}; replace the file or take its row out") from error
 
 
 def _loader(benchmark, views):

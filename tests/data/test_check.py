@@ -16,6 +16,7 @@ import tensorflow as tf
 from bgsnet_tf.config import DataConfig
 from bgsnet_tf.data import check
 from bgsnet_tf.data.xlsa17 import SPLIT_KEYS
+from tests.data.hard_images import REFUSED
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 XLSA17 = generated_images.SHARED_DATA / "xlsa17" / "data"
@@ -90,12 +91,12 @@ def test_every_planted_fault_is_named_once(zoo):
     assert "\n5. row 3" in report.text() and "ready" not in report.text()
 
 
-@pytest.mark.parametrize("contents", [b"", b"text", b"\xff\xd8\xff\xe0"])
-def test_what_is_no_image_does_not_decode(zoo, contents):
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_training_and_serving_refuse_is_a_problem(zoo, name):
+    contents, message = REFUSED[name]
     damage(zoo / "2.jpg", contents)
-    assert [problem.split("; ")[0] for problem in check_zoo(zoo).problems] == [
-        f"{zoo}/2.jpg cannot be decoded as a JPEG or PNG image (damaged or cut short?)"
-    ]
+    (problem,) = check_zoo(zoo).problems
+    assert problem.startswith(f"{zoo}/2.jpg {message}") and problem.endswith("; replace the file or take its rows out")
 
 
 def test_quick_opens_no_image(zoo):
@@ -108,7 +109,7 @@ def test_a_faulty_table_is_reported_line_by_line_while_the_rest_is_checked(zoo):
     change(zoo / "images.csv", "4.jpg,horse", "4.jpg,hors")
     change(zoo / "attributes.csv", "cat,1,0\n", "cat,1,none\n")
     damage(zoo / "2.jpg", b"")
-    starts = ("attribute 'big' of class 'cat'", "unknown split 'train'", "class 'hors' is not in", "2.jpg cannot be decoded")
+    starts = ("attribute 'big' of class 'cat'", "unknown split 'train'", "class 'hors' is not in", "2.jpg is neither")
     problems = check_zoo(zoo).problems
     assert len(problems) == 4 and all(start in problem for start, problem in zip(starts, problems))
 
