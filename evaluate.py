@@ -7,7 +7,7 @@ from bgsnet_tf import cli, config
 
 def main():
     settings = config.of_run()
-    from bgsnet_tf.training import commands  # after the flags are read: loading TensorFlow takes seconds
+    from bgsnet_tf import commands  # after the flags are read: loading TensorFlow takes seconds
 
     if flags.FLAGS.export_dir:
         commands.evaluate_export(settings, flags.FLAGS.export_dir)

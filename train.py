@@ -7,7 +7,7 @@ from bgsnet_tf import cli, config
 
 def main():
     settings = config.from_flags()
-    from bgsnet_tf.training import commands  # after the flags are read: loading TensorFlow takes seconds
+    from bgsnet_tf import commands  # after the flags are read: loading TensorFlow takes seconds
 
     if flags.FLAGS.dry_run:
         commands.plan(settings)

@@ -33,9 +33,8 @@ def prepare(shapes, paths, cached):
     import tensorflow as tf
 
     from bgsnet_tf.data import batches, images
-    from bgsnet_tf.data.features import FeatureCache
+    from bgsnet_tf.data.trunk_cache import FeatureCache, cached_batches
     from bgsnet_tf.model import backbone
-    from bgsnet_tf.training import stages
 
     bsnet = bsnet_step.network(shapes)
     step = tf.function(bsnet.train_step)
@@ -47,7 +46,7 @@ def prepare(shapes, paths, cached):
         rng = np.random.default_rng(0)
         with tempfile.TemporaryDirectory() as folder:  # the files stay until the process ends: they are mapped
             arrays = [_mapped(folder, i, rng, shape) for i, shape in enumerate((shapes.features, (shapes.channels,)))]
-        data = stages._cached_batches(FeatureCache(*([array] for array in arrays), 1), labels, items)
+        data = cached_batches(FeatureCache(*([array] for array in arrays), 1), labels, items)
     else:
         trunk, tail = backbone.build("ResNet101", "none", SIZE)
         data = images.shuffled_image_batches(photos, labels, items, views)

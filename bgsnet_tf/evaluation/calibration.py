@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bgsnet_tf.evaluation import metrics
-from bgsnet_tf.evaluation.report import write_atomically
+from bgsnet_tf.reporting.result_tables import write_atomically
 
 FILE = "calibration.csv"
 H_TOLERANCE = 1e-9  # Percent; far above the rounding of sums, far below what one image changes.

@@ -15,9 +15,9 @@ from absl import flags
 
 from bgsnet_tf import cli, config
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.evaluation import figures
 from bgsnet_tf.experiments import comparison, runs
 from bgsnet_tf.experiments.runs import Variant
+from bgsnet_tf.reporting import figures
 
 FULL = "BGSNet"
 
@@ -93,7 +93,7 @@ def _outcomes_of_seed(settings, seed, benchmarks):
 
 def _final_results(full, own, benchmarks):
     """The results of the variant `own` on the test splits, at the δ of its validation run."""
-    from bgsnet_tf.training import commands  # loads TensorFlow
+    from bgsnet_tf import commands  # loads TensorFlow
 
     validation = commands.validation_run(own)
     deltas = runs.results(commands.validation_run(full), validation, benchmarks["validation"])["deltas"]

@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from bgsnet_tf.evaluation import figures
-from bgsnet_tf.evaluation.report import COLUMNS as ACCURACIES
-from bgsnet_tf.evaluation.report import write_atomically
-from bgsnet_tf.experiments import page
+from bgsnet_tf.reporting import experiment_page, figures
+from bgsnet_tf.reporting.result_tables import COLUMNS as ACCURACIES
+from bgsnet_tf.reporting.result_tables import write_atomically
 
 SIGNIFICANCE = 0.05
 ROUNDING = 1e-9  # percent; differences that agree to this are the same
@@ -170,7 +169,7 @@ def write(directory, stem, report, drawn):
         f"{stem}.csv": pd.DataFrame(report["rows"]).astype({"gates": "Int64"}).to_csv(index=False, lineterminator="\n"),
         f"{stem}.json": json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
         f"{stem}.md": format_markdown(report, {name: text for name, (_, text) in pictures.items()}),
-        "report.html": page.page(report, tables(report), pictures, _notes(report)),
+        "report.html": experiment_page.page(report, tables(report), pictures, _notes(report)),
     }
     for name, text in texts.items():
         write_atomically(directory / name, text)

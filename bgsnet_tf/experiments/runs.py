@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from bgsnet_tf import config
 from bgsnet_tf.errors import Interrupted, UserError
-from bgsnet_tf.evaluation.report import COLUMNS as ACCURACIES
+from bgsnet_tf.reporting.result_tables import COLUMNS as ACCURACIES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +76,7 @@ def results(base, own, benchmark):
       benchmark: the data that `own` names.
 
     Raises:
-      UserError: as `training.commands.fit` and `evaluate`, or where the run's process ends without results.
+      UserError: as `commands.fit` and `evaluate`, or where the run's process ends without results.
     """
     expected = {"fingerprint": benchmark.fingerprint(), "images": benchmark.image_digest(slice(None)), "flags": own.values()}
     found = _read(own, expected)
@@ -151,7 +151,7 @@ def _make(own, errors):
     """Makes a run and its result files; sends the text of a `UserError`."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     tqdm.set_lock(threading.RLock())  # its own lock is a semaphore, which a process that is terminated leaves behind
-    from bgsnet_tf.training import commands
+    from bgsnet_tf import commands
 
     try:
         commands.fit(own)

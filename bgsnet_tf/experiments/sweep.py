@@ -17,8 +17,8 @@ from absl import flags
 
 from bgsnet_tf import cli, config
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.evaluation import figures
-from bgsnet_tf.experiments import comparison, hparams, runs
+from bgsnet_tf.experiments import comparison, runs
+from bgsnet_tf.reporting import figures, hparams
 
 BASE = "base"
 NOT_SWEPT = {

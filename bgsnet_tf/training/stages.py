@@ -7,7 +7,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from bgsnet_tf.data import batches, episodes, features, images
+from bgsnet_tf.data import batches, episodes, images, trunk_cache
 from bgsnet_tf.model import backbone
 from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.model.bsnet import BSNet, phases
@@ -132,7 +132,7 @@ def feature_cache(run, gnet, finetuned, test_rows=False):
     def compute(positions):
         return strategy.each_batch(run.strategy, embed, images.image_batches(benchmark, items[positions], run.views, batch_size, views))
 
-    return features.open_or_build(
+    return trunk_cache.open_or_build(
         directory=os.path.join(run.directory, "cache", "test" if test_rows else "train"),
         fingerprint=hashlib.sha256(repr(depends_on).encode()).hexdigest(),
         items=len(items),
@@ -204,14 +204,14 @@ def train_bsnet(run, gnet, finetuned, cache, train=fit_stage):
         return batches.epoch_batches(len(run.labels), cache().views, settings.bsnet_batch_size, run.config.run.seed, epoch)
 
     def dataset(*start):
-        return _cached_batches(cache(), run.labels, batches.epochs_dataset(plan, *start))
+        return trunk_cache.cached_batches(cache(), run.labels, batches.epochs_dataset(plan, *start))
 
     predict = tf.function(lambda inputs: bsnet(inputs), reduce_retracing=True, autograph=False)
 
     def score():
         tested = cache(test_rows=True)
         batch = run.config.evaluation.eval_batch_size
-        attributes = np.concatenate(list(strategy.each_batch(run.strategy, predict, _slices(tested, batch))))
+        attributes = np.concatenate(list(strategy.each_batch(run.strategy, predict, trunk_cache.in_order(tested, batch))))
         general = gnet.predictor(tested.general).numpy() if run.config.meta.gnet else 0.0
         return run.score(general + attributes)
 
@@ -229,24 +229,3 @@ def _bsnet_callbacks(run, gnet, cache, first_epoch):
     batch = [tf.constant(array, tf.float32) for array in cache().gather(shown)]
     general = gnet.predictor(batch[1]) if run.config.meta.gnet else None
     return [callbacks.CountEpochs(first_epoch), callbacks.BalanceSummary(run.logs("bsnet"), batch, general)]
-
-
-def _cached_batches(cache, labels, item_batches):
-    """A dataset of ((features (B, h, w, c), e_g (B, K)), labels (B,)) from a dataset of items (B, 2)."""
-    labels = tf.constant(labels)
-    batch_size = item_batches.element_spec.shape[0]
-
-    def example(items):
-        found, general = tf.numpy_function(cache.gather, [items], [cache.dtype, tf.float32])
-        found = tf.ensure_shape(found, [batch_size, *cache.shape])
-        general = tf.ensure_shape(general, [batch_size, cache.general_shards[0].shape[1]])
-        return (tf.cast(found, tf.float32), general), tf.gather(labels, items[:, 0])
-
-    return item_batches.map(example, 2).prefetch(2)
-
-
-def _slices(cache, batch_size):
-    """A dataset of (features, e_g) over a whole cache, in order."""
-    count = sum(map(len, cache.shards))
-    items = batches.without_autotuning(tf.data.Dataset.from_tensor_slices(images.items_of(np.arange(count))).batch(batch_size))
-    return _cached_batches(cache, np.zeros(count, np.int32), items).map(lambda inputs, _: inputs)

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.evaluation.report import COLUMNS
 from bgsnet_tf.experiments import ablation
+from bgsnet_tf.reporting.result_tables import COLUMNS
 from tests.conftest import tiny_config_below
 from tests.experiments.trained import trained_stages
 

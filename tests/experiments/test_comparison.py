@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from bgsnet_tf.evaluation import figures
 from bgsnet_tf.experiments import comparison, runs
+from bgsnet_tf.reporting import figures
 
 FULL = {"T": [90.0, 91.0, 92.0], "U": [80.0, 80.0, 80.0], "S": [70.0, 71.0, 70.5], "H": [60.0, 60.0, 60.0], "AUSUC": [50.0, 50.0, 50.0]}
 OTHER = {"T": [85.0, 86.1, 87.0], "U": [80.0, 80.0, 80.0], "S": [71.0, 70.0, 70.6], "H": [59.0, 59.0, 59.0], "AUSUC": [50.1, 49.8, 50.2]}

@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pandas as pd
 
-from bgsnet_tf.training import commands
+from bgsnet_tf import commands
 from tests.conftest import tiny_config_below
 
 

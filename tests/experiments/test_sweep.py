@@ -11,7 +11,8 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.experiments import hparams, sweep
+from bgsnet_tf.experiments import sweep
+from bgsnet_tf.reporting import hparams
 from tests.conftest import tiny_config_below
 from tests.experiments.trained import trained_stages
 

@@ -66,7 +66,7 @@ import pathlib, sys
 from bgsnet_tf.data import tables
 from bgsnet_tf.data.images import Views
 from bgsnet_tf.serving import versions
-from tests.serving.conftest import untrained_bgsnet
+from tests.exports import untrained_bgsnet
 
 benchmark = tables.load(sys.argv[1])
 versions.write_next(untrained_bgsnet(benchmark, 32), benchmark, Views(32, 36), 0.0, sys.argv[2])

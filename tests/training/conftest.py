@@ -10,7 +10,7 @@ import signal
 import pytest
 import tensorflow as tf
 
-from bgsnet_tf.training import commands
+from bgsnet_tf import commands
 from bgsnet_tf.training.callbacks import RequireFinite
 from tests.conftest import tiny_config_below
 

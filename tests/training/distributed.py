@@ -16,7 +16,7 @@ from bgsnet_tf import cli, config
 def main(replicas):
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * replicas)
-    from bgsnet_tf.training import commands
+    from bgsnet_tf import commands
 
     settings = config.from_flags()
     run, _ = commands.fit(settings)
@@ -26,7 +26,8 @@ def main(replicas):
 
 def restored_weights(settings):
     """All weights of a finished run, as one device restores them from its checkpoints."""
-    from bgsnet_tf.training import commands, stages
+    from bgsnet_tf import commands
+    from bgsnet_tf.training import stages
 
     bgsnet = stages.build_bgsnet(commands.open_run(settings))
     metrics = [module for module in bgsnet.submodules if isinstance(module, tf.keras.metrics.Metric)]

@@ -8,9 +8,8 @@ import sys
 
 import pytest
 
-from bgsnet_tf import files
+from bgsnet_tf import commands, files
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.training import commands
 from tests.conftest import ROOT
 from tests.training.test_stages import assert_equal, attributes, train, without_stages
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import scipy.io
 
+from bgsnet_tf import commands
 from bgsnet_tf.config import BSNetConfig, Config, DataConfig, RunConfig
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.training import commands
 
 CLASSES, SEEN, ROWS, ATTRIBUTES, WIDTH = 30, 20, 20, 6, 40
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from absl import flags
 
-from bgsnet_tf import config
-from bgsnet_tf.training import commands
+from bgsnet_tf import commands, config
 from tests.conftest import tiny_config_below
 from tests.training import kills
 from tests.training.conftest import STAGES, logged

@@ -6,7 +6,7 @@ import io
 
 import tensorflow as tf
 
-from bgsnet_tf.training import commands
+from bgsnet_tf import commands
 
 
 def test_no_stage_traces_again_after_its_first_epoch(tiny_config, monkeypatch):

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bgsnet_tf import commands
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.errors import Interrupted, UserError
 from bgsnet_tf.files import read_json, write_json
-from bgsnet_tf.training import commands, stages
+from bgsnet_tf.training import stages
 from bgsnet_tf.training.checkpoints import weights_digest
 from bgsnet_tf.training.run import Run
 from tests.training.conftest import logged

@@ -11,12 +11,15 @@ from bgsnet_tf import files
 from bgsnet_tf.data import checksums, images
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.evaluation import bootstrap, calibration, metrics, report
+from bgsnet_tf.evaluation import bootstrap, calibration, metrics
 from bgsnet_tf.model.bgsnet import BGSNet
-from bgsnet_tf.serving import cost, exported, versions
-from bgsnet_tf.training import dry_run, reference, reporting, stages, strategy
-from bgsnet_tf.training.inference import infer
-from bgsnet_tf.training.plan import duration
+from bgsnet_tf.planning import dry_run
+from bgsnet_tf.planning.parts import duration
+from bgsnet_tf.reporting import result_tables, run_report
+from bgsnet_tf.scoring import cost, exported, reference
+from bgsnet_tf.scoring.inference import infer
+from bgsnet_tf.serving import versions
+from bgsnet_tf.training import stages, strategy
 from bgsnet_tf.training.run import Run
 
 DELTA_FLAGS = {"fused": "delta", "general": "delta_general", "special": "delta_special"}
@@ -124,7 +127,7 @@ def evaluate(config, html=True):
         "fingerprint": benchmark.fingerprint(),
         "images": benchmark.image_digest(slice(None)),
         "flags": config.values(),
-        "versions": reporting.versions(),
+        "versions": run_report.versions(),
         "split": config.data.split,
         "seed": config.run.seed,
         "delta": deltas["fused"],
@@ -135,16 +138,16 @@ def evaluate(config, html=True):
             name: bootstrap.confidence_intervals(pair[0], truth[0], pair[1], *truth[1:], deltas[name]) for name, pair in scores.items()
         },
         "logit_std": {name: float(np.mean([np.std(part, axis=1).mean() for part in pair])) for name, pair in scores.items()},
-        "stages": reporting.stage_costs(run),
+        "stages": run_report.stage_costs(run),
     }
     if bgsnet.bsnet is not None:
         results["gates"] = [float(gate) for gate in bgsnet.bsnet.gates()]
-    per_class = report.per_class_table(benchmark.class_names, scores, *truth, deltas)
-    report.write_results(run.directory, results, per_class)
-    print(report.format_table(results))
+    per_class = result_tables.per_class_table(benchmark.class_names, scores, *truth, deltas)
+    result_tables.write_results(run.directory, results, per_class)
+    print(result_tables.format_table(results))
     if html:
         validation_dir = validation_run(config).run.run_dir
-        print(f"report: {reporting.write_report(run, bgsnet, results, per_class, scores, inference, validation_dir)}")
+        print(f"report: {run_report.write_report(run, bgsnet, results, per_class, scores, inference, validation_dir)}")
     if config.data.split == "validation":
         print(
             "for the final split: "

@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 
-from bgsnet_tf.evaluation.report import COLUMNS as ACCURACIES
+from bgsnet_tf.reporting.result_tables import COLUMNS as ACCURACIES
 
 
 def write(directory, domains, rows):

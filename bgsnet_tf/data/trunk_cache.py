@@ -10,9 +10,11 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+import tensorflow as tf
 from tqdm import tqdm
 
 from bgsnet_tf import files
+from bgsnet_tf.data import batches, images
 
 SHARD_ITEMS = 512  # at least; a build that is interrupted loses what it has of one shard
 MOST_SHARDS = 256  # every shard keeps two files open
@@ -125,15 +127,36 @@ def open_or_build(directory, fingerprint, items, views, batch_size, compute, dty
     return FeatureCache(*arrays, views)
 
 
+def cached_batches(cache, labels, item_batches):
+    """A dataset of ((features (B, h, w, c), e_g (B, K)), labels (B,)) from a dataset of items (B, 2)."""
+    labels = tf.constant(labels)
+    batch_size = item_batches.element_spec.shape[0]
+
+    def example(items):
+        found, general = tf.numpy_function(cache.gather, [items], [cache.dtype, tf.float32])
+        found = tf.ensure_shape(found, [batch_size, *cache.shape])
+        general = tf.ensure_shape(general, [batch_size, cache.general_shards[0].shape[1]])
+        return (tf.cast(found, tf.float32), general), tf.gather(labels, items[:, 0])
+
+    return item_batches.map(example, 2).prefetch(2)
+
+
+def in_order(cache, batch_size):
+    """A dataset of (features, e_g) over a whole cache, in order."""
+    count = sum(map(len, cache.shards))
+    items = batches.without_autotuning(tf.data.Dataset.from_tensor_slices(images.items_of(np.arange(count))).batch(batch_size))
+    return cached_batches(cache, np.zeros(count, np.int32), items).map(lambda inputs, _: inputs)
+
+
 def _build(shards, fingerprint, compute, dtype, description, done):
     """Every shard is a whole number of batches, but for the cache's last one, so a batch never spans two."""
     positions = np.concatenate([np.arange(shard.start, shard.stop) for shard in shards])
-    batches = iter(compute(positions))
+    computed = iter(compute(positions))
     with tqdm(total=done + len(positions), initial=done, desc=description, unit=" views", mininterval=1) as progress:
         for shard in shards:
             parts, found = [], 0
             while found < shard.stop - shard.start:
-                features, general = next(batches)
+                features, general = next(computed)
                 parts.append((features.astype(dtype), general.astype(np.float32)))
                 found += len(features)
                 progress.update(len(features))

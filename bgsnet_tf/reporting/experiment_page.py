@@ -1,8 +1,8 @@
 """`report.html` of an experiment: its tables, figures, every single run and how it was made, as one file without a script."""
 
-from bgsnet_tf.evaluation import html_page
-from bgsnet_tf.evaluation.html_page import text
-from bgsnet_tf.evaluation.report import COLUMNS as ACCURACIES
+from bgsnet_tf.reporting import html_page
+from bgsnet_tf.reporting.html_page import text
+from bgsnet_tf.reporting.result_tables import COLUMNS as ACCURACIES
 
 
 def page(report, tables, pictures, notes):

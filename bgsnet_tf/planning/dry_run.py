@@ -17,12 +17,13 @@ import tensorflow as tf
 
 from bgsnet_tf.data import images
 from bgsnet_tf.data.batches import Share
-from bgsnet_tf.data.features import FeatureCache
+from bgsnet_tf.data.trunk_cache import FeatureCache
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.model import graph_costs
-from bgsnet_tf.training import memory, stages
+from bgsnet_tf.planning import memory
+from bgsnet_tf.planning.parts import CACHE, Part, describe_data, summary, table
+from bgsnet_tf.training import stages
 from bgsnet_tf.training.fitting import compile_phase
-from bgsnet_tf.training.plan import CACHE, Part, describe_data, summary, table
 
 BATCHES_IN_FLIGHT = 3  # two prefetched, one being put together
 # What to lower where a stage does not fit into memory.

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bgsnet_tf import commands
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.evaluation import metrics
 from bgsnet_tf.model.bgsnet import BGSNet
-from bgsnet_tf.serving import cost
-from bgsnet_tf.training import commands
-from tests.serving.conftest import untrained_bgsnet
+from bgsnet_tf.scoring import cost
+from tests.exports import untrained_bgsnet
 from tests.serving.test_client import ROOT
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype(np.float32)
@@ -113,7 +113,7 @@ def test_the_command_exports_a_finished_run_again(tiny_config):
     commands.train(config)
     commands.train(config)  # nothing changed, so no other version is written
     assert "2" not in os.listdir(os.path.join(config.run.run_dir, "export"))
-    program = [sys.executable, "-m", "bgsnet_tf.serving.export", f"--run_dir={config.run.run_dir}", "--prune_to=1"]
+    program = [sys.executable, "-m", "bgsnet_tf.export", f"--run_dir={config.run.run_dir}", "--prune_to=1"]
     result = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     directory = os.path.join(config.run.run_dir, "export")

@@ -101,7 +101,7 @@ def write_results(directory, results, per_class):
 
 
 def write_pruning(directory, pruning):
-    """Writes `pruning.csv`, a row for each number of kept sub-modules, see `html_report.Evidence`."""
+    """Writes `pruning.csv`, a row for each number of kept sub-modules, see `run_page.Evidence`."""
     write_atomically(pathlib.Path(directory) / "pruning.csv", pruning.to_csv(index=False, lineterminator="\n"))
 
 

@@ -11,9 +11,10 @@ from typing import Optional
 import numpy as np
 import pandas as pd
 
-from bgsnet_tf.evaluation import analysis, bootstrap, calibration, figures, html_page, metrics
-from bgsnet_tf.evaluation.html_page import text
-from bgsnet_tf.evaluation.report import BRANCHES, COLUMNS, PAPER_FOOTNOTES, PAPER_ROWS, write_atomically
+from bgsnet_tf.evaluation import analysis, bootstrap, calibration, metrics
+from bgsnet_tf.reporting import figures, html_page
+from bgsnet_tf.reporting.html_page import text
+from bgsnet_tf.reporting.result_tables import BRANCHES, COLUMNS, PAPER_FOOTNOTES, PAPER_ROWS, write_atomically
 
 CONFUSED_PAIRS, IMAGES_OF_A_PAIR = 6, 3
 EXAMPLES = 3  # of right and of wrong predictions each
@@ -27,7 +28,7 @@ class Evidence:
     Attributes:
       results: the content of `results.json`, see `report`; also its keys `split`, `seed`, `intervals`, `versions`, `flags`, `stages`
         and, with a special branch, `gates`.
-      per_class: `report.per_class_table`.
+      per_class: `result_tables.per_class_table`.
       curves: branch to its `metrics.SeenUnseenCurve` on the run's split.
       calibration: the fused one on the VALIDATION split; None where that was not evaluated.
       pruning: DataFrame of networks with the 1, 2, …, N widest gates, with the columns kept, threshold (the narrowest gate kept), T,

@@ -6,11 +6,10 @@ import tensorflow as tf
 
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.model.bgsnet import BGSNet
-from bgsnet_tf.serving import cost
-from bgsnet_tf.training import inference, pruning
+from bgsnet_tf.scoring import cost, inference, pruning
 from bgsnet_tf.training.run import Run
 from tests.conftest import tiny_config_below
-from tests.serving.conftest import untrained_bgsnet
+from tests.exports import untrained_bgsnet
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ import tensorflow as tf
 from tensorboard.plugins import projector
 from tensorboard.plugins.hparams import api as hparams
 
-from bgsnet_tf.evaluation.report import COLUMNS
-from bgsnet_tf.training.inference import THUMBNAIL
+from bgsnet_tf.reporting.result_tables import COLUMNS
+from bgsnet_tf.scoring.inference import THUMBNAIL
 
 SEEN_TILE, UNSEEN_TILE = (230, 159, 0), (0, 114, 178)  # of prototypes, which have no image; the figures' colours
 

@@ -7,9 +7,11 @@ import tensorflow as tf
 
 import bgsnet_tf
 from bgsnet_tf.data import images
-from bgsnet_tf.evaluation import calibration, html_report, metrics
-from bgsnet_tf.evaluation.report import write_pruning
-from bgsnet_tf.training import pruning, stages, tensorboard
+from bgsnet_tf.evaluation import calibration, metrics
+from bgsnet_tf.reporting import run_page, tensorboard
+from bgsnet_tf.reporting.result_tables import write_pruning
+from bgsnet_tf.scoring import pruning
+from bgsnet_tf.training import stages
 from bgsnet_tf.training.checkpoints import StageFolder
 
 
@@ -31,7 +33,7 @@ def write_report(run, bgsnet, results, per_class, scores, inference, validation_
       run: the run.
       bgsnet: its network.
       results: the content of `results.json`.
-      per_class: `evaluation.report.per_class_table`.
+      per_class: `reporting.result_tables.per_class_table`.
       scores: branch to (scores_seen, scores_unseen).
       inference: `Inference` of the network.
       validation_dir: folder of the run that chose δ, which may not exist.
@@ -49,7 +51,7 @@ def write_report(run, bgsnet, results, per_class, scores, inference, validation_
     if inference.pruned is not None:
         pruned = pruning.table(run, bgsnet, inference.pruned, results["delta"])
         write_pruning(run.directory, pruned)
-    evidence = html_report.Evidence(
+    evidence = run_page.Evidence(
         results=results,
         per_class=per_class,
         curves=curves,
@@ -64,7 +66,7 @@ def write_report(run, bgsnet, results, per_class, scores, inference, validation_
         weights=None if inference.weights is None else inference.weights[inference.sampled >= seen],
         load_images=None if benchmark.features is not None else _loader(run),
     )
-    page, figures = html_report.write(run.directory, evidence)
+    page, figures = run_page.write(run.directory, evidence)
     tensorboard.write(run, results, figures, inference)
     return page
 

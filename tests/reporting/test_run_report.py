@@ -16,10 +16,11 @@ from google.protobuf import text_format
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
+from bgsnet_tf import commands
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.evaluation import calibration
-from bgsnet_tf.training import commands, reporting
-from bgsnet_tf.training.inference import THUMBNAIL
+from bgsnet_tf.reporting import run_report
+from bgsnet_tf.scoring.inference import THUMBNAIL
 from bgsnet_tf.training.run import Run
 from tests.conftest import tiny_config_below
 
@@ -110,7 +111,7 @@ def test_times_and_memory_come_from_the_stages(calibrated, tmp_path):
     path = tmp_path / "checkpoints" / "bsnet" / "stage.json"
     state = {name: value for name, value in json.loads(path.read_text()).items() if name not in ("seconds", "peak_memory_bytes")}
     path.write_text(json.dumps(state))
-    costs = reporting.stage_costs(Run(config, load_benchmark(config.data), training=False))
+    costs = run_report.stage_costs(Run(config, load_benchmark(config.data), training=False))
     assert set(costs) == {"finetune", "meta", "bsnet"}
     assert costs["meta"] == {"seconds": 12.5, "peak_memory_bytes": 3_000_000_000}
     assert costs["bsnet"] == {"seconds": None, "peak_memory_bytes": None}

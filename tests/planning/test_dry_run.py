@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bgsnet_tf import commands
 from bgsnet_tf.config import Config, RunConfig
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.training import commands, dry_run
+from bgsnet_tf.planning import dry_run
 from bgsnet_tf.training.run import Run
 from tests.conftest import ROOT
 from tests.test_commands import flags_of, run
@@ -26,7 +27,7 @@ from absl import app
 from bgsnet_tf import config
 config.define_flags()
 def main(_):
-    from bgsnet_tf.training import commands
+    from bgsnet_tf import commands
     commands.fit(config.from_flags())
     print("peak", 1024 * int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]))
 app.run(main)"""

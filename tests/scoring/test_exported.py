@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.serving import exported as exported_module
+from bgsnet_tf.scoring import exported as exported_module
 
 
 def test_calibrated_scores_of_an_export(exported):

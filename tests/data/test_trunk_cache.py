@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from bgsnet_tf.data import features
+from bgsnet_tf.data import trunk_cache
 from bgsnet_tf.errors import UserError
 
 ITEMS, VIEWS, BATCH = 24, 3, 5
@@ -15,7 +15,7 @@ IMAGES = np.random.default_rng(0).normal(size=(ITEMS, 4, 4, 3)).astype(np.float3
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
     """Shards of 10, 10 and 4 items."""
-    monkeypatch.setattr(features, "SHARD_ITEMS", 8)
+    monkeypatch.setattr(trunk_cache, "SHARD_ITEMS", 8)
 
 
 def embed(images):
@@ -33,7 +33,7 @@ def build(directory, fingerprint="a", dtype="float32", embed=embed, **processes)
             computed.extend(batch)
             yield parts
 
-    return features.open_or_build(str(directory), fingerprint, ITEMS, VIEWS, BATCH, compute, dtype, "test", **processes), computed
+    return trunk_cache.open_or_build(str(directory), fingerprint, ITEMS, VIEWS, BATCH, compute, dtype, "test", **processes), computed
 
 
 def everything(cache):
@@ -87,7 +87,7 @@ def test_another_fingerprint_is_computed_anew(tmp_path):
 
 def test_another_batch_size_leaves_no_file_of_the_old_shards(tmp_path, monkeypatch):
     build(tmp_path)
-    monkeypatch.setattr(features, "SHARD_ITEMS", ITEMS)
+    monkeypatch.setattr(trunk_cache, "SHARD_ITEMS", ITEMS)
     cache, computed = build(tmp_path)
     assert computed == list(range(ITEMS)) and len(os.listdir(tmp_path)) == 3
     np.testing.assert_array_equal(everything(cache)[0], IMAGES * 2)

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bgsnet_tf.evaluation import metrics, report
+from bgsnet_tf.evaluation import metrics
+from bgsnet_tf.reporting import result_tables
 
 FUSED = {"T": 43.84, "U": 1 / 3, "S": 100.0, "H": 0.66, "AUSUC": 20.06}
 GENERAL = {"T": 40.0, "U": 30.0, "S": 20.0, "H": 24.0, "AUSUC": 10.0}
@@ -23,7 +24,7 @@ def per_class():
 
 
 def test_table_with_the_papers_row_and_its_footnote():
-    assert report.format_table(results(general=GENERAL, fused=FUSED)).splitlines() == [
+    assert result_tables.format_table(results(general=GENERAL, fused=FUSED)).splitlines() == [
         "apy          T      U      S      H  AUSUC       δ",
         "fused     43.8    0.3  100.0    0.7   20.1    0.70",
         "general   40.0   30.0   20.0   24.0   10.0    0.40",
@@ -34,18 +35,18 @@ def test_table_with_the_papers_row_and_its_footnote():
 
 
 def test_table_of_a_data_set_that_the_paper_does_not_have():
-    assert report.format_table(results("birds of mine", special=GENERAL)).splitlines() == [
+    assert result_tables.format_table(results("birds of mine", special=GENERAL)).splitlines() == [
         "birds of mine      T      U      S      H  AUSUC       δ",
         "special         40.0   30.0   20.0   24.0   10.0    1.25",
         "δ: chosen on the validation split",
     ]
 
 
-@pytest.mark.parametrize("dataset", report.PAPER_ROWS)
+@pytest.mark.parametrize("dataset", result_tables.PAPER_ROWS)
 def test_the_papers_h_follows_from_its_u_and_s_unless_a_footnote_says_otherwise(dataset):
-    row = report.PAPER_ROWS[dataset]
+    row = result_tables.PAPER_ROWS[dataset]
     follows = abs(metrics.harmonic_mean(row["U"], row["S"]) - row["H"]) < 0.1
-    assert follows == (dataset not in report.PAPER_FOOTNOTES)
+    assert follows == (dataset not in result_tables.PAPER_FOOTNOTES)
 
 
 def test_per_class_table_averages_to_u_and_s():
@@ -53,7 +54,7 @@ def test_per_class_table_averages_to_u_and_s():
     scores = {branch: (rng.normal(size=(30, 5)), rng.normal(size=(20, 5))) for branch in ("fused", "general")}
     labels_seen, labels_unseen = np.resize([0, 2, 2], 30), np.resize([1, 4], 20)
     arguments = scores, labels_seen, labels_unseen, [0, 2, 3], [1, 4], {"fused": 0.3, "general": -0.2}
-    table = report.per_class_table(["a", "b", "c", "without images", "e"], *arguments)
+    table = result_tables.per_class_table(["a", "b", "c", "without images", "e"], *arguments)
     assert list(table.columns) == ["class", "split", "images", "fused", "general"]
     assert list(table.index) == [0, 1, 2, 3]
     assert table[["class", "split", "images"]].values.tolist() == [
@@ -69,7 +70,7 @@ def test_per_class_table_averages_to_u_and_s():
 
 def test_files_hold_the_same_numbers(tmp_path):
     written = results(fused=FUSED, general=GENERAL, seed=3)
-    report.write_results(tmp_path / "new", written, per_class())
+    result_tables.write_results(tmp_path / "new", written, per_class())
     assert json.loads((tmp_path / "new" / "results.json").read_text(encoding="utf-8")) == written
     rows = pd.read_csv(tmp_path / "new" / "results.csv", float_precision="round_trip")
     assert list(rows.columns) == ["dataset", "branch", "T", "U", "S", "H", "AUSUC", "delta"]
@@ -83,12 +84,12 @@ def test_files_hold_the_same_numbers(tmp_path):
 
 def test_nothing_but_the_three_files_is_left(tmp_path):
     for _ in range(2):
-        report.write_results(tmp_path, results(fused=FUSED), per_class())
+        result_tables.write_results(tmp_path, results(fused=FUSED), per_class())
     assert sorted(os.listdir(tmp_path)) == ["per_class.csv", "results.csv", "results.json"]
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path, monkeypatch):
-    report.write_results(tmp_path, results(fused=FUSED), per_class())
+    result_tables.write_results(tmp_path, results(fused=FUSED), per_class())
 
     def fail(source, target):
         assert os.path.getsize(source) > 0 and os.path.dirname(source) == os.path.dirname(target)
@@ -96,12 +97,12 @@ def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path, monke
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
-        report.write_results(tmp_path, results(fused=GENERAL), per_class())
+        result_tables.write_results(tmp_path, results(fused=GENERAL), per_class())
     assert sorted(os.listdir(tmp_path)) == ["per_class.csv", "results.csv", "results.json"]
     assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["fused"] == FUSED
 
 
 def test_accuracies_that_json_cannot_hold_are_refused_before_any_file_is_touched(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
-        report.write_results(tmp_path, results(fused={**FUSED, "H": float("nan")}), per_class())
+        result_tables.write_results(tmp_path, results(fused={**FUSED, "H": float("nan")}), per_class())
     assert not os.listdir(tmp_path)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from bgsnet_tf.data import images
 from bgsnet_tf.evaluation.analysis import spread
-from bgsnet_tf.training import pruning
+from bgsnet_tf.scoring import pruning
 
 SAMPLED_UNSEEN, SAMPLED_SEEN = 400, 200  # images: of each, thumbnail and all N·K instance weights are in memory
 SAMPLED_SEEN_CLASSES = 10  # few, so that each has enough images to show where it lies

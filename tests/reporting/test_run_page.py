@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bgsnet_tf.evaluation import bootstrap, figures, html_report, metrics, report
+from bgsnet_tf.evaluation import bootstrap, metrics
+from bgsnet_tf.reporting import figures, result_tables, run_page
 
 CLASSES = ("lion, white", "<script>alert(1)</script>", "été & hiver", "x" * 70, "owl", "newt")
 SEEN, UNSEEN = np.array([0, 1, 2]), np.array([3, 4, 5])
@@ -44,7 +45,7 @@ def evidence(**changes):
     }
     values = {
         "results": results,
-        "per_class": report.per_class_table(CLASSES, scores, *truth, deltas),
+        "per_class": result_tables.per_class_table(CLASSES, scores, *truth, deltas),
         "curves": {branch: metrics.seen_unseen_curve(pair[0], labels_seen, pair[1], *truth[1:]) for branch, pair in scores.items()},
         "calibration": metrics.SeenUnseenCurve(np.array([-1.0, 2.0]), U=np.array([0.0, 60.0, 80.0]), S=np.array([90.0, 60.0, 0.0])),
         "pruning": pd.DataFrame(
@@ -65,7 +66,7 @@ def evidence(**changes):
         "weights": rng.uniform(size=(12, 3, 6)),
         "load_images": lambda positions: np.stack([np.full((16, 16, 3), i, np.uint8) for i in positions]),
     }
-    return html_report.Evidence(**{**values, **changes})
+    return run_page.Evidence(**{**values, **changes})
 
 
 class Page(html.parser.HTMLParser):
@@ -97,7 +98,7 @@ class Page(html.parser.HTMLParser):
 
 
 def test_a_report_is_one_file_without_script_or_network(tmp_path):
-    path, pictures = html_report.write(tmp_path, evidence())
+    path, pictures = run_page.write(tmp_path, evidence())
     page = Page(path)
     assert path == tmp_path / "report.html" and "script" not in page.tags and "i" in page.tags
     assert all(address.startswith(("data:", "#")) for address in page.addresses)
@@ -114,7 +115,7 @@ def test_a_report_is_one_file_without_script_or_network(tmp_path):
 
 def test_the_numbers_are_those_of_the_results(tmp_path):
     given = evidence()
-    text = re.sub(r"\s+", " ", Page(html_report.write(tmp_path, given)[0]).text)
+    text = re.sub(r"\s+", " ", Page(run_page.write(tmp_path, given)[0]).text)
     for branch in ("fused", "general"):
         figures_of = given.results[branch]
         low, high = given.results["intervals"][branch]["H"]
@@ -133,7 +134,7 @@ def test_the_numbers_are_those_of_the_results(tmp_path):
 
 
 def test_equal_evidence_gives_equal_files(tmp_path):
-    one, other = (html_report.write(tmp_path / name, evidence())[0] for name in ("one", "other"))
+    one, other = (run_page.write(tmp_path / name, evidence())[0] for name in ("one", "other"))
     assert one.read_bytes() == other.read_bytes()
 
 
@@ -157,7 +158,7 @@ def test_equal_evidence_gives_equal_files(tmp_path):
     ],
 )
 def test_what_a_run_does_not_have_is_left_out(tmp_path, change, missing):
-    whole, less = (html_report.write(tmp_path, evidence(**changes))[0].read_text(encoding="utf-8") for changes in ({}, change))
+    whole, less = (run_page.write(tmp_path, evidence(**changes))[0].read_text(encoding="utf-8") for changes in ({}, change))
     Page(tmp_path / "report.html")
     assert missing in whole and missing not in less
 
@@ -166,7 +167,7 @@ def test_one_unseen_class_has_no_confusion(tmp_path):
     given = evidence()
     kept = given.labels_unseen == 3
     one = {"labels_unseen": given.labels_unseen[kept], "unseen_classes": UNSEEN[:1], "attributes": given.attributes[kept]}
-    page = Page(html_report.write(tmp_path, evidence(**one))[0])
+    page = Page(run_page.write(tmp_path, evidence(**one))[0])
     assert "Confusion" not in page.text and "Example" not in page.text
 
 
@@ -175,25 +176,25 @@ def test_many_classes_and_attributes_stay_in_bounds():
     names = [f"class {i}" for i in range(312)]
     bars = figures.class_bars(names, rng.uniform(0, 100, 312), seen=True)
     confusion = figures.confusion(rng.integers(0, 9, (72, 72)), names[:72])
-    quality = html_report.analysis.AttributeQuality(*rng.uniform(0, 1, (3, 312)))
+    quality = run_page.analysis.AttributeQuality(*rng.uniform(0, 1, (3, 312)))
     for figure in (bars, confusion, figures.attribute_bars(names, quality)):
         assert max(figure.get_size_inches()) < 12
 
 
 def test_no_temporary_file_is_left(tmp_path):
-    html_report.write(tmp_path, evidence())
+    run_page.write(tmp_path, evidence())
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".part", ".tmp")]
 
 
 def test_figures_of_an_earlier_report_go(tmp_path):
-    html_report.write(tmp_path, evidence())
-    _, pictures = html_report.write(tmp_path, evidence(calibration=None))
+    run_page.write(tmp_path, evidence())
+    _, pictures = run_page.write(tmp_path, evidence(calibration=None))
     assert "calibration" not in {path.stem for path in (tmp_path / "figures").iterdir()} == {path.stem for path in pictures}
 
 
 def test_the_calibration_figure_marks_the_peak_and_the_delta_in_use():
     curve = evidence().calibration
-    axes = figures.calibration(curve, html_report.calibration.peak(curve), 1.75).axes[0]
+    axes = figures.calibration(curve, run_page.calibration.peak(curve), 1.75).axes[0]
     lines = {line.get_label(): line for line in axes.lines}
     np.testing.assert_array_equal(lines["highest H, 60.0"].get_xydata(), [[0.5, 60.0]])
     assert set(lines["δ in use, 1.75"].get_xdata()) == {1.75}

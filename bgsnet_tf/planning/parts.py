@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from bgsnet_tf.serving.cost import format_table
+from bgsnet_tf.scoring.cost import format_table
 
 CACHE = "cache"
 

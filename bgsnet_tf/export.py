@@ -1,4 +1,4 @@
-"""Exports a finished run for TF Serving: python -m bgsnet_tf.serving.export --run_dir=runs/demo"""
+"""Exports a finished run for TF Serving: python -m bgsnet_tf.export --run_dir=runs/demo"""
 
 from absl import flags
 
@@ -7,7 +7,7 @@ from bgsnet_tf import cli, config
 
 def main():
     settings = config.of_run()
-    from bgsnet_tf.training import commands  # after the flags are read: loading TensorFlow takes seconds
+    from bgsnet_tf import commands  # after the flags are read: loading TensorFlow takes seconds
 
     commands.export(settings, flags.FLAGS.prune_threshold, flags.FLAGS.prune_to)
 
