@@ -140,7 +140,7 @@ def _split_notes(name, split_dir):
     """Yields which copy of the Proposed Splits it is, and what to know of its unused fields."""
     file = os.path.join(split_dir, "att_splits.mat")
     fields = xlsa17.read_mat(file, xlsa17.SPLIT_KEYS, ("original_att", "train_loc", "val_loc"))
-    fields = {key: xlsa17.numbers(field, f"{file}: {key}") for key, field in fields.items() if not key.startswith("__")}
+    fields = {key: xlsa17.numbers(field, f"{file}: {key}") for key, field in fields.items()}
     with np.errstate(invalid="ignore"):  # Entries that are no row numbers were reported by the reader.
         rows = [np.sort(fields[key].ravel()).astype("<i4") for key in xlsa17.SPLIT_KEYS]
     if hashlib.sha256(b"".join(split.tobytes() for split in rows)).hexdigest().startswith(KNOWN_SPLITS[name]):

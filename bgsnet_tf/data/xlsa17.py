@@ -10,8 +10,8 @@ import os
 import re
 
 import numpy as np
-import scipy.io
 
+from bgsnet_tf.data import mat_files
 from bgsnet_tf.data.benchmark import Benchmark
 from bgsnet_tf.data.paths import find_images, path_parts, raise_problem
 from bgsnet_tf.errors import UserError
@@ -86,15 +86,15 @@ def find_split_dir(name, data_dir, split_dir=None):
 
 
 def read_mat(file, required, optional=()):
-    """Dict of the named fields of a .mat file; other fields, such as 600 MB of features, are not read.
+    """Dict of the named fields of a .mat file, as `mat_files.read` gives them; other fields, such as 600 MB of features, are not read.
 
     Raises:
       UserError: the file cannot be read or a required field is missing.
     """
     try:
-        fields = scipy.io.loadmat(file, variable_names=[*required, *optional])
-    except Exception as error:  # A damaged file makes scipy raise almost anything, from zlib.error to MemoryError.
-        raise UserError(f"{file}: cannot be read as a .mat file (version 7 or older): {' '.join(str(error).split())}") from error
+        fields = mat_files.read(file, {*required, *optional})
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: cannot be read as a .mat file (version 7 or older): {' '.join(str(error).split())}; {AGAIN}") from error
     missing = [key for key in required if key not in fields]
     if missing:
         raise UserError(f"{file}: no field {missing[0]!r}; {AGAIN}")
@@ -110,7 +110,7 @@ def _first_with(file, places, advice):
 
 def _strings(cells, what):
     """Python strings of a MATLAB cell array of them, stripped."""
-    texts = [cell.item() if isinstance(cell, np.ndarray) and cell.size == 1 else cell for cell in np.ravel(cells)]
+    texts = np.ravel(cells).tolist()
     bad = next((i for i, text in enumerate(texts) if not isinstance(text, str) or not text.strip()), None)
     if bad is not None:
         raise UserError(f"{what}, row {bad + 1}: not a string; {AGAIN}")
@@ -136,7 +136,8 @@ def _attributes(att, class_names, file, report):
         raise UserError(f"{file}: class {twice[0]!r} comes twice in allclasses_names; {AGAIN}")
     if numbers(att, what).ndim != 2 or att.shape[1] != len(class_names):
         raise UserError(f"{what} is {' x '.join(map(str, att.shape))}; it needs a column for each of {len(class_names)} classes; {AGAIN}")
-    attributes = att.T.astype(np.float32)
+    with np.errstate(over="ignore"):
+        attributes = att.T.astype(np.float32)
     bad = np.argwhere(~np.isfinite(attributes))
     if len(bad):
         c, a = bad[0]
@@ -150,10 +151,13 @@ def _features(file, row_count):
     features = numbers(read_mat(file, ("features",))["features"], what)
     if features.ndim != 2 or features.shape[1] != row_count:
         raise UserError(f"{what} is {' x '.join(map(str, features.shape))}; it needs a column for each of {row_count} image_files; {AGAIN}")
-    bad = np.argwhere(~np.isfinite(features))
+    with np.errstate(over="ignore"):
+        rows = np.ascontiguousarray(features.T, dtype=np.float32)
+    bad = np.argwhere(~np.isfinite(rows))
     if len(bad):
-        raise UserError(f"{what}: feature {bad[0][0] + 1} of row {bad[0][1] + 1} is not finite ({len(bad)} such values); {AGAIN}")
-    return np.ascontiguousarray(features.T, dtype=np.float32)
+        r, k = bad[0]
+        raise UserError(f"{what}: feature {k + 1} of row {r + 1} is {features[k, r]}, no finite float32 ({len(bad)} such values); {AGAIN}")
+    return rows
 
 
 def _labels(labels, image_count, class_count, file):

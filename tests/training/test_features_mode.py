@@ -87,7 +87,15 @@ def test_bsnet_needs_images(config):
         config.replace(bsnet=True)
 
 
-@pytest.mark.parametrize("damage, message", [("missing", "no field 'features'"), ("nan", "not finite"), ("short", "needs a column")])
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        ("missing", "no field 'features'"),
+        ("nan", "feature 4 of row 6 is nan, no finite"),
+        ("large", r"feature 4 of row 6 is 1e\+39"),
+        ("short", "needs a column"),
+    ],
+)
 def test_bad_features_are_named(config, damage, message):
     path = os.path.join(config.data.data_dir, "res101.mat")
     mat = {name: value for name, value in scipy.io.loadmat(path).items() if not name.startswith("__")}
@@ -95,6 +103,8 @@ def test_bad_features_are_named(config, damage, message):
         del mat["features"]
     elif damage == "nan":
         mat["features"][3, 5] = np.nan
+    elif damage == "large":  # for a float32
+        mat["features"][3, 5] = 1e39
     else:
         mat["features"] = mat["features"][:, :-1]
     scipy.io.savemat(path, mat, do_compression=True)
