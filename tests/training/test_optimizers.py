@@ -20,7 +20,7 @@ class Quadratic(GroupedModel):
 
     def __init__(self):
         super().__init__()
-        self.matrix, self.vector = tf.Variable(tf.zeros([2, 2]), name="matrix"), tf.Variable(tf.zeros([2]), name="vector")
+        self.matrix, self.vector = tf.Variable(tf.zeros([2, 2]), name="kernel"), tf.Variable(tf.zeros([2]), name="bias")
 
     def parameter_groups(self):
         return {"matrices": [self.matrix], "vectors": [self.vector]}
@@ -41,6 +41,35 @@ def compiled(name, **options):
 def names():
     missing = pytest.mark.skipif(not HAS_ADDONS, reason="tensorflow-addons is not installed (it ends at Python 3.11)")
     return ["SGD", "AdamW", "adam", *(pytest.param(name, marks=missing) for name in ADDONS)]
+
+
+def every_name():
+    """Of all optimizers that the help admits; wrappers around each kind."""
+    if not HAS_ADDONS:
+        return sorted(optimizers.known())
+    wrapped = [f"{outer}:{inner}" for outer in ("Lookahead", "MovingAverage", "SWA") for inner in ("LAMB", "AdamW", "SGDW", "SGD", "COCOB")]
+    return sorted(set(optimizers.known()) - {"lookahead", "movingaverage", "swa"}) + wrapped
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.5])
+@pytest.mark.parametrize("name", every_name())
+def test_every_optimizer_trains_a_step_and_spares_what_is_no_kernel(name, weight_decay):
+    """The gradient is 0, so what moves a variable is decay alone."""
+    kernel, bias = tf.Variable(tf.ones([3, 2]), name="f/kernel_1"), tf.Variable(tf.ones([3, 1, 2]), name="f/bias_1")
+    options = {"steps": 10, "warmup": 0.2, "weight_decay": weight_decay, "variables": [kernel, bias]}
+    try:
+        optimizer = optimizers.make(name, 0.1, **options)
+    except UserError as error:
+        assert weight_decay and "no weight decay" in str(error)
+        return
+    build = getattr(optimizer, "build", None) or optimizer._create_all_weights
+    build([kernel, bias])
+    optimizer.apply_gradients([(tf.zeros([3, 2]), kernel), (tf.zeros([3, 1, 2]), bias)])
+    assert np.all(np.isfinite(kernel)) and np.all(np.isfinite(bias))
+    if name.rpartition(":")[2].lower() in ("sgd", "adam", "adamw", "lamb", "sgdw"):
+        np.testing.assert_array_equal(bias, 1)
+        share = float(weight_decay > 0) if "lamb" in name.lower() else weight_decay  # LAMB's step is as long as the rate says
+        np.testing.assert_allclose(kernel, 1 - 0.1 / 3 * share, rtol=1e-6)  # the first of two steps of warm-up
 
 
 @pytest.mark.parametrize("name", names())
@@ -72,17 +101,17 @@ def rates(schedule, warmup):
 
 def test_cosine_rises_and_falls():
     values = rates("cosine", 0.1)
-    assert values[0] == 0 and values[10] == pytest.approx(0.2) and values[-1] < 0.001
-    assert values[5] == pytest.approx(0.1) and values[55] == pytest.approx(0.1)
+    assert values[:11] == pytest.approx([0.2 * (step + 1) / 11 for step in range(11)])
+    assert values[55] == pytest.approx(0.1) and values[-1] < 0.001
 
 
 def test_constant_stays_after_its_warm_up():
     values = rates("constant", 0.1)
-    assert values[0] == 0 and values[10:] == pytest.approx([0.2] * 90)
+    assert values[0] == pytest.approx(0.2 / 11) and values[10:] == pytest.approx([0.2] * 90)
 
 
 def test_weight_decay_spares_vectors():
-    matrix, vector = tf.Variable(tf.ones([2, 2]), name="matrix"), tf.Variable(tf.ones([2]), name="vector")
+    matrix, vector = tf.Variable(tf.ones([2, 2]), name="kernel"), tf.Variable(tf.ones([2]), name="bias")
     optimizer = optimizers.make("AdamW", 0.1, steps=10, weight_decay=0.5, variables=[matrix, vector])
     optimizer.apply_gradients([(tf.zeros_like(matrix), matrix), (tf.zeros_like(vector), vector)])
     np.testing.assert_allclose(matrix, 0.95)
