@@ -215,12 +215,14 @@ def _is_whole(path):
     return bool(checksums) and all(files.checksum(os.path.join(path, name)) == value for name, value in checksums.items())
 
 
-def weights_digest(*models):
-    """Hex digest of all weights of Keras models or layers."""
+def weights_digest(model):
+    """Hex digest of all weights of a Keras model or layer, but for what its metrics have gathered."""
+    metrics = [module for module in model.submodules if isinstance(module, tf.keras.metrics.Metric)]
+    gathered = {id(variable) for metric in metrics for variable in metric.variables}
     digest = hashlib.sha256()
-    for model in models:
-        for weight in model.get_weights():
-            digest.update(np.ascontiguousarray(weight))
+    for weight in model.weights:
+        if id(weight) not in gathered:
+            digest.update(np.ascontiguousarray(weight.numpy()))
     return digest.hexdigest()
 
 
