@@ -38,7 +38,7 @@ class Predictor(layers.Layer):
         than its own.
         """
         outputs = embeddings
-        for i, (kernel, bias) in enumerate(zip(self.trainable_weights[::2], self.trainable_weights[1::2])):
+        for i, (kernel, bias) in enumerate(zip(self.weights[::2], self.weights[1::2])):
             inputs = tf.nn.relu(outputs) if i else outputs
             outputs = tf.matmul(inputs, kernel) + bias
             if change is not None:

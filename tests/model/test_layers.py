@@ -29,6 +29,13 @@ def test_predictor_is_one_or_two_dense_layers(hidden):
     np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_a_frozen_predictor_predicts_as_before():
+    predictor, x = Predictor(A, 6), normal(B, K)
+    before = predictor(x).numpy()
+    predictor.trainable = False
+    np.testing.assert_array_equal(predictor(x), before)
+
+
 def test_predictor_takes_what_other_weights_add():
     predictor, x = Predictor(A, 6), normal(B, K)
     predictor.build([None, K])
