@@ -33,4 +33,8 @@ class BGSNet(tf.keras.Model):
             branches["general"] = self.general_predictor(embeddings)
         if special is not None:
             branches["special"] = special
-        return {"fused": tf.add_n(list(branches.values())), **branches}
+        return {"fused": self.combined(branches), **branches}
+
+    def combined(self, branches):
+        """ā of a dict of the branches in use: a linear map of them, so that parts of branches may be combined too."""
+        return tf.add_n(list(branches.values()))

@@ -138,12 +138,15 @@ class BSNet(GroupedModel):
         """e_l (B, N, K)."""
         return tf.stack([tail(features, training=training) for tail in self.tails], axis=1)
 
+    def instance_weights(self, special, general):
+        """w^t (B, N, K) of e_l (B, N, K) and e_g (B, K); all ones without instance balance."""
+        weights = self.balance([special, general])
+        return weights if self.phase.instance_balance else tf.ones_like(weights)
+
     def balanced(self, features, general, training=False):
         """w^t (B, N, K), all ones without instance balance, and the embeddings of the N tails after both balances (B, N, K)."""
         special = self.special_embeddings(features, training)
-        weights = self.balance([special, general])
-        if not self.phase.instance_balance:
-            weights = tf.ones_like(weights)
+        weights = self.instance_weights(special, general)
         balanced = weights * special
         if self.dataset_balance:
             balanced = self.gate(balanced, scale=self.scale(training))
