@@ -10,3 +10,10 @@ if importlib.util.find_spec("tf_keras"):
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 __version__ = "0.1.0"
+
+
+def load(version):
+    """Opens an export, such as "runs/demo/export/1", as an `bgsnet_tf.exported.model.ExportedModel`."""
+    from bgsnet_tf.exported.model import ExportedModel  # here, so that a command can read its flags before TensorFlow loads
+
+    return ExportedModel(version)

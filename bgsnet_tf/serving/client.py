@@ -16,7 +16,6 @@ import itertools
 import json
 import os
 import random
-import re
 import sys
 import threading
 import time
@@ -29,12 +28,12 @@ from bgsnet_tf import cli
 from bgsnet_tf.data.paths import raise_problem
 from bgsnet_tf.data.tables import read_attributes
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.exported.refusals import Refused, answer_apart
 from bgsnet_tf.serving.server_files import MODEL_NAME
-from bgsnet_tf.serving.transports import Overloaded, Refused, connect
+from bgsnet_tf.serving.transports import Overloaded, connect
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 MAX_NUMBERS = 1_000_000  # of class attributes in a request, where they are repeated for every image
-TRACE = re.compile(r".*<stack traces unavailable>|\[\[\{\{node.*", re.DOTALL)  # what TensorFlow puts around an error of the graph
 FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0  # seconds before an overloaded server is asked again
 
 
@@ -116,17 +115,6 @@ def answers(paths, ask, batch_size, concurrency, retries):
             yield from batch
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def answer_apart(files, ask):
-    """(answer, problem) of each of the files' bytes, one of the two None; what is refused is asked again in halves."""
-    try:
-        return [(found, None) for found in ask(files)]
-    except Refused as refusal:
-        if len(files) == 1:
-            return [(None, " ".join(TRACE.sub("", str(refusal)).split()))]
-        half = len(files) // 2
-        return answer_apart(files[:half], ask) + answer_apart(files[half:], ask)
 
 
 def _patiently(request, retries):

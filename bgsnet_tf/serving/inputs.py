@@ -44,5 +44,19 @@ def class_embeddings(class_attributes, image_bytes):
         return tf.math.l2_normalize(class_attributes / largest, axis=2)  # divided first: squares of 1e30 overflow
 
 
+def attribute_indices(indices, image_bytes, count):
+    """`indices` (B, k) of attributes, as they are.
+
+    Refused: another B than that of `image_bytes` (B,), a number that is not below `count` = A.
+    """
+    limit = f"attribute_indices hold a number that is not from 0 to {count - 1}"
+    checks = [
+        _check(tf.equal(tf.shape(indices)[0], tf.size(image_bytes)), "attribute_indices and image_bytes differ in their first dimension"),
+        _check(tf.reduce_all((indices >= 0) & (indices < count)), limit),
+    ]
+    with tf.control_dependencies(checks):
+        return tf.identity(indices)
+
+
 def _map(function, elements, views):
     return tf.map_fn(function, elements, fn_output_signature=tf.TensorSpec([views.size, views.size, 3], tf.float32))

@@ -1,13 +1,18 @@
 """What TF Serving can be asked: BGSNet's signatures, preprocessing inside the graph.
 
-Letters: B images, C classes of the training data set, C' classes of a request, A attributes.
+Letters: B images, C classes of the training data set, C' classes of a request, A attributes, k of them.
 """
 
 import tensorflow as tf
 
+from bgsnet_tf.errors import UserError
+from bgsnet_tf.exported import layout
+from bgsnet_tf.exported.layout import output_name
+from bgsnet_tf.model.attribution import Attribution
 from bgsnet_tf.model.folding import folded
 from bgsnet_tf.serving import inputs
 
+IMAGE_BYTES = tf.TensorSpec([None], tf.string, "image_bytes")
 CLASSIFY_METHOD = "tensorflow/serving/classify"
 
 
@@ -19,33 +24,46 @@ class ServedBGSNet(tf.Module):
       benchmark: names and attributes of the classes, and which are seen.
       views: how an image becomes the network's input.
       delta: calibration constant of the seen classes' scores.
-      class_names_file: one class name a line; saved as an asset.
+      directory: where the files of `layout` are written, to be saved from there.
+
+    Attributes:
+      no_heat_maps: why there is no signature `explain`; None where there is one.
     """
 
-    def __init__(self, bgsnet, benchmark, views, delta, class_names_file):
+    def __init__(self, bgsnet, benchmark, views, delta, directory):
         super().__init__()
-        self.views = views
-        self.class_names_asset = tf.saved_model.Asset(class_names_file)
+        self.views, self.no_heat_maps = views, None
+        small = folded(bgsnet)
+        try:
+            attribution = Attribution(small)
+        except UserError as error:
+            self.no_heat_maps = str(error)
+        self.assets = [tf.saved_model.Asset(path) for path in layout.write(directory, benchmark, views, delta, self.no_heat_maps)]
         self.class_names = tf.constant(benchmark.class_names)
         self.class_embeddings = tf.constant(benchmark.phi)
         is_seen = tf.scatter_nd(benchmark.seen_classes[:, None], tf.ones(len(benchmark.seen_classes)), [len(benchmark.class_names)])
         self.offsets = delta * is_seen
         pixels = tf.TensorSpec([None, views.size, views.size, 3], tf.float32)
-        self.network = tf.function(_for_any_batch(folded(bgsnet).call), input_signature=[pixels])  # one graph that all signatures call
+        self.network = tf.function(_for_any_batch(small.call), input_signature=[pixels])  # one graph that all signatures call
+        if self.no_heat_maps is None:
+            self.attribution = tf.function(_for_any_batch(_branches(attribution)), input_signature=[pixels])
+        self.view = tf.function(self._view, input_signature=[IMAGE_BYTES])  # no signature: for those who load the SavedModel
         self.network_variables = self.network.get_concrete_function().variables  # saved; optimizers and metrics are not
 
     def signatures(self):
         """Signature name to its `tf.function`."""
-        image_bytes = tf.TensorSpec([None], tf.string, "image_bytes")
         images = tf.TensorSpec([None, None, None, 3], tf.uint8, "images")
         class_attributes = tf.TensorSpec([None, None, self.class_embeddings.shape[1]], tf.float32, "class_attributes")
         examples = tf.TensorSpec([None], tf.string, "inputs")
+        indices = tf.TensorSpec([None, None], tf.int32, "attribute_indices")
+        explain = {"explain": tf.function(self.explain, input_signature=[IMAGE_BYTES, indices])} if self.no_heat_maps is None else {}
         return {
-            "serving_default": tf.function(self.serving_default, input_signature=[image_bytes]),
+            "serving_default": tf.function(self.serving_default, input_signature=[IMAGE_BYTES]),
             "images": tf.function(self.images, input_signature=[images]),
-            "zero_shot": tf.function(self.zero_shot, input_signature=[image_bytes, class_attributes]),
-            "attributes": tf.function(self.attributes, input_signature=[image_bytes]),
+            "zero_shot": tf.function(self.zero_shot, input_signature=[IMAGE_BYTES, class_attributes]),
+            "attributes": tf.function(self.attributes, input_signature=[IMAGE_BYTES]),
             "classify": tf.function(self.classify, input_signature=[examples]),
+            **explain,
         }
 
     def serving_default(self, image_bytes):
@@ -69,7 +87,21 @@ class ServedBGSNet(tf.Module):
     def attributes(self, image_bytes):
         """Files (B,) to `attributes` (B, A) ā, and of the branches in use `attributes_general` a_g, `attributes_special` a_s."""
         branches = self.network(inputs.decode_images(image_bytes, self.views))
-        return {"attributes" if name == "fused" else f"attributes_{name}": output for name, output in branches.items()}
+        return {output_name("attributes", branch): output for branch, output in branches.items()}
+
+    def explain(self, image_bytes, attribute_indices):
+        """Files (B,), and k attributes of each by their numbers (B, k), to those `attributes`, their `maps` and `constants`.
+
+        The attributes (B, k) are the maps (B, h, w, k) summed over h and w, plus the constants (B, k). Those of the branches in
+        use follow as in `attributes`. The maps are float32: TF Serving's REST knows no narrower number.
+        """
+        indices = inputs.attribute_indices(attribute_indices, image_bytes, self.class_embeddings.shape[1])
+        outputs = {}
+        for branch, (maps, constants) in self.attribution(inputs.decode_images(image_bytes, self.views)).items():
+            maps, constants = (tf.gather(part, indices, axis=-1, batch_dims=1) for part in (maps, constants))
+            values = tf.reduce_sum(maps, [1, 2]) + constants
+            outputs.update({output_name(what, branch): x for what, x in (("attributes", values), ("maps", maps), ("constants", constants))})
+        return outputs
 
     def classify(self, examples):
         """Serialized tf.Examples (B,) with `image/encoded` to `classes` (B, C) names and `scores` (B, C), best first."""
@@ -89,6 +121,15 @@ class ServedBGSNet(tf.Module):
             "attributes": attributes,
         }
 
+    def _view(self, image_bytes):
+        """What the network sees of files (B,): pixels (B, size, size, 3) uint8."""
+        return tf.saturate_cast(tf.round(inputs.decode_images(image_bytes, self.views)), tf.uint8)
+
+
+def _branches(attribution):
+    """An `Attribution` without the sub-modules, from pixels to (maps, constants) by branch."""
+    return lambda images: {branch: tuple(parts) for branch, parts in attribution(images).items() if branch != "submodules"}
+
 
 def _for_any_batch(call):
     """`call` on images (B, H, W, 3), also where B = 0: TensorFlow's convolution fused with a batch norm fails there."""
@@ -97,6 +138,6 @@ def _for_any_batch(call):
         count = tf.shape(images)[0]
         some = tf.cond(count > 0, lambda: images, lambda: tf.zeros([1, *images.shape[1:]]))
         outputs = call(tf.ensure_shape(some, images.shape))
-        return {name: output[:count] for name, output in outputs.items()}
+        return tf.nest.map_structure(lambda output: output[:count], outputs)
 
     return on_any_batch

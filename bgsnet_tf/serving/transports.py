@@ -12,16 +12,13 @@ import urllib.parse
 import numpy as np
 
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.exported.refusals import Refused
 
 OVERLOADED_HTTP = (429, 503)  # TF Serving: RESOURCE_EXHAUSTED, UNAVAILABLE
 
 
 class Overloaded(Exception):
     """The server has no room for the request now; the same request may pass later."""
-
-
-class Refused(Exception):
-    """The request itself is at fault: sent again, it fails again."""
 
 
 def connect(server, model, timeout):

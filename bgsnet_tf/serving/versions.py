@@ -6,6 +6,7 @@ import fcntl
 import glob
 import hashlib
 import os
+import pathlib
 import shutil
 import tempfile
 
@@ -35,10 +36,7 @@ def write_next(bgsnet, benchmark, views, delta, directory, reuse=False):
     os.makedirs(directory, exist_ok=True)
     with _turn_in(directory), tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=directory) as temporary:
         server_files.write_missing(directory, temporary)
-        names_file = os.path.join(temporary, "class_names.txt")
-        with open(names_file, "w", encoding="utf-8") as file:
-            file.write("\n".join(benchmark.class_names) + "\n")
-        served = ServedBGSNet(bgsnet, benchmark, views, delta, names_file)
+        served = ServedBGSNet(bgsnet, benchmark, views, delta, temporary)
         fingerprint = _fingerprint(served)
         if reuse and existing(directory):
             newest = os.path.join(directory, str(existing(directory)[-1]))
@@ -70,11 +68,11 @@ def _turn_in(directory):
 
 
 def _fingerprint(served):
-    """SHA-256 of what an export answers by: names, preprocessing, φ, δ and weights."""
-    described = repr((served.class_names.numpy().tolist(), served.views)).encode()
-    arrays = [served.class_embeddings.numpy().tobytes(), served.offsets.numpy().tobytes()]
+    """SHA-256 of what an export answers and how: signatures, preprocessing, assets and weights."""
+    described = repr((sorted(served.signatures()), served.views)).encode()
+    texts = [pathlib.Path(asset.asset_path.numpy().decode()).read_bytes() for asset in served.assets]
     weights = sorted(hashlib.sha256(v.numpy().tobytes()).digest() for v in served.network_variables)  # a graph lists them in any order
-    return hashlib.sha256(b"".join([described, *arrays, *weights])).hexdigest()
+    return hashlib.sha256(b"".join([described, *texts, *weights])).hexdigest()
 
 
 def _save(served, path, fingerprint):

@@ -31,6 +31,7 @@ def write(version, signatures, image_size, attributes, model_name):
         "images": {"images": pixels},
         "zero_shot": {"image_bytes": [encoded], "class_attributes": np.ones((1, 1, attributes), np.float32)},
         "attributes": {"image_bytes": [encoded]},
+        "explain": {"image_bytes": [encoded], "attribute_indices": np.zeros((1, 1), np.int32)},
     }
     path = os.path.join(version, FILE)
     os.makedirs(os.path.dirname(path), exist_ok=True)

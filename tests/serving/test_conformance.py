@@ -156,6 +156,7 @@ def test_rest_status_and_metadata(rest):
         "zero_shot",
         "attributes",
         "classify",
+        "explain",
     }
     assert signatures["classify"]["method_name"] == "tensorflow/serving/classify"
 

@@ -28,7 +28,7 @@ def test_every_good_image_has_its_answer_and_the_bad_one_is_listed(exported, pho
     }
     assert_scored(read_records(output), exported, photos)
     problems = pathlib.Path(output, "part-00001-of-00003.problems.csv").read_text().splitlines()
-    assert problems == ["image,problem", f"{photos}/3.jpg,assertion failed: [image 0 is neither a JPEG nor a PNG file]"]
+    assert problems == ["image,problem", f"{photos}/3.jpg,image 0 is neither a JPEG nor a PNG file"]
 
 
 def test_a_stopped_run_goes_on_with_the_first_shard_that_is_not_whole(photos, ask, tmp_path):

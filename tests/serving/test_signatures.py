@@ -66,6 +66,25 @@ def test_attributes(exported, signatures):
         np.testing.assert_allclose(outputs[name], expected[branch], **TOLERANCE)
 
 
+def test_explain_gives_each_image_the_maps_it_asks_for(exported, signatures):
+    indices = np.tile([[2, 0, 2]], (8, 1)).astype(np.int32)
+    indices[3] = [3, 1, 0]
+    outputs = numpy(signatures["explain"](image_bytes=tf.constant(exported.image_bytes), attribute_indices=tf.constant(indices)))
+    expected = exported.expected()
+    assert len(outputs) == 9
+    for suffix, branch in (("", "fused"), ("_general", "general"), ("_special", "special")):
+        attributes = np.take_along_axis(expected[branch], indices, axis=1)
+        np.testing.assert_allclose(outputs[f"maps{suffix}"].sum((1, 2)) + outputs[f"constants{suffix}"], attributes, atol=1e-4)
+        np.testing.assert_allclose(outputs[f"attributes{suffix}"], attributes, atol=1e-4)
+    assert np.ptp(outputs["maps"], axis=(1, 2)).min() > 1e-3, "maps of more than one position"
+
+
+@pytest.mark.parametrize("indices, message", [([[4]], "from 0 to 3"), ([[-1]], "from 0 to 3"), ([[0], [0]], "first dimension")])
+def test_explain_refuses_attributes_that_are_not_there(exported, signatures, indices, message):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        signatures["explain"](image_bytes=tf.constant(exported.image_bytes[:1]), attribute_indices=tf.constant(indices))
+
+
 @pytest.mark.parametrize("scale", [1, 1e30, 1e-30])
 def test_zero_shot_with_other_classes_for_every_image(exported, signatures, scale):
     classes = np.random.default_rng(0).normal(size=(8, 5, 4)).astype(np.float32)
@@ -109,6 +128,7 @@ outputs = {
     "zero_shot": signatures["zero_shot"](image_bytes=files, class_attributes=classes)["scores"],
     "attributes": signatures["attributes"](image_bytes=files)["attributes"],
     "classify": signatures["classify"](inputs=tf.constant(given["examples"].tolist()))["scores"],
+    "explain": signatures["explain"](image_bytes=files, attribute_indices=tf.tile([[0, 1, 2, 3]], [len(given["files"]), 1]))["attributes"],
 }
 np.savez(sys.argv[3], **outputs)
 """
@@ -134,6 +154,7 @@ def test_every_signature_gives_the_same_scores_in_a_fresh_process(exported, tmp_
         "zero_shot": scores[:, exported.benchmark.unseen_classes],
         "attributes": attributes,
         "classify": -np.sort(-scores, axis=1),
+        "explain": attributes,
     }
     outputs = np.load(tmp_path / "outputs.npz")
     assert set(outputs) == set(expected)
@@ -154,13 +175,8 @@ def test_method_names_are_those_that_predict_and_classify_want(exported):
     with open(os.path.join(exported.directory, "1", "saved_model.pb"), "rb") as file:
         saved.ParseFromString(file.read())
     methods = {name: signature.method_name for name, signature in saved.meta_graphs[0].signature_def.items() if not name.startswith("__")}
-    predict = dict.fromkeys(("serving_default", "images", "zero_shot", "attributes"), "tensorflow/serving/predict")
+    predict = dict.fromkeys(("serving_default", "images", "zero_shot", "attributes", "explain"), "tensorflow/serving/predict")
     assert methods == {**predict, "classify": "tensorflow/serving/classify"}
-
-
-def test_class_names_are_an_asset(exported):
-    names = tf.io.read_file(tf.saved_model.load(os.path.join(exported.directory, "1")).class_names_asset.asset_path)
-    assert names.numpy().decode().splitlines() == list(exported.benchmark.class_names)
 
 
 def test_the_export_holds_the_networks_variables_and_nothing_else(exported):

@@ -153,4 +153,4 @@ def test_every_signature_has_a_warmup_record_that_it_answers(exported):
         outputs = signatures[request.model_spec.signature_name](**inputs)
         assert all(output.shape[0] == 1 for output in outputs.values())
         answered.add(request.model_spec.signature_name)
-    assert answered == {"serving_default", "images", "zero_shot", "attributes", "classify"}
+    assert answered == {"serving_default", "images", "zero_shot", "attributes", "classify", "explain"}

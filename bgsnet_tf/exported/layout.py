@@ -1,0 +1,102 @@
+"""What an export holds beside its graph, so that a client needs no data set, and how its outputs are named.
+
+| asset | content |
+|---|---|
+| `class_names.txt`, `attribute_names.txt` | a name a line |
+| `classes.csv` | a class a line: name, 1 where it is seen, its attributes as the data set gives them |
+| `model.json` | `dataset`, `delta` (δ inside the scores), `image_size` and `resize` of the test view, `no_heat_maps` (why, or null) |
+
+Letters: C classes, A attributes.
+"""
+
+import csv
+import dataclasses
+import json
+import os
+
+import numpy as np
+
+from bgsnet_tf.errors import UserError
+
+CLASS_NAMES, ATTRIBUTE_NAMES, CLASSES, MODEL = "class_names.txt", "attribute_names.txt", "classes.csv", "model.json"
+FIXED_COLUMNS = ("class", "seen")  # of classes.csv, before those of the attributes
+BRANCHES = ("fused", "general", "special")
+
+
+def output_name(what, branch):
+    """Name of an output that signatures give for every branch; the fused one's goes without."""
+    return what if branch == "fused" else f"{what}_{branch}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What `read` finds.
+
+    Attributes:
+      class_names, attribute_names: C and A names.
+      seen: (C,) bool.
+      class_attributes: (C, A) float32, as the data set gives them.
+      dataset: its name.
+      delta: taken off the scores of seen classes.
+      image_size: height and width of what the network sees, in pixels: the middle of the image.
+      resize: length of the image's shorter side before that is cut out of it.
+      no_heat_maps: why there is no signature `explain`; None where there is one.
+    """
+
+    class_names: tuple
+    attribute_names: tuple
+    seen: np.ndarray
+    class_attributes: np.ndarray
+    dataset: str
+    delta: float
+    image_size: int
+    resize: int
+    no_heat_maps: str = None
+
+
+def write(directory, benchmark, views, delta, no_heat_maps=None):
+    """Writes the files into `directory` and returns their paths. The arguments are those of `ServedBGSNet`."""
+    seen = np.isin(np.arange(len(benchmark.class_names)), benchmark.seen_classes)
+    model = {"dataset": benchmark.name, "delta": delta, "image_size": views.size, "resize": views.resize, "no_heat_maps": no_heat_maps}
+    paths = [os.path.join(directory, name) for name in (CLASS_NAMES, ATTRIBUTE_NAMES, CLASSES, MODEL)]
+    for path, names in zip(paths, (benchmark.class_names, benchmark.attribute_names)):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("\n".join(names) + "\n")
+    with open(paths[2], "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow([*FIXED_COLUMNS, *benchmark.attribute_names])
+        for name, is_seen, values in zip(benchmark.class_names, seen, benchmark.attributes.astype(np.float32)):
+            table.writerow([name, int(is_seen), *map(str, values)])
+    with open(paths[3], "w", encoding="utf-8") as file:
+        json.dump(model, file)
+    return paths
+
+
+def read_names(version):
+    """C class names of an export, also of one from before the other files. Raises `OSError` where there are none."""
+    with open(os.path.join(version, "assets", CLASS_NAMES), encoding="utf-8") as file:
+        return tuple(file.read().split("\n")[:-1])
+
+
+def read(version):
+    """The `Description` of an export.
+
+    Args:
+      version: its folder.
+
+    Raises:
+      UserError: where it holds none, as exports of before these files do.
+    """
+    folder = os.path.join(version, "assets")
+    try:
+        with open(os.path.join(folder, CLASSES), encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file, strict=True)
+        with open(os.path.join(folder, MODEL), encoding="utf-8") as file:
+            model = json.load(file)
+        names, seen, *columns = zip(*rows)
+        return Description(names, tuple(header[2:]), np.array(seen) == "1", np.array(columns, np.float32).T, **model)
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise UserError(
+            f"{version} does not say which classes and attributes it knows ({error}); "
+            "write the export again: python -m bgsnet_tf.serving.export --run_dir=RUN"
+        ) from error
