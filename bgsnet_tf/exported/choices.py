@@ -5,6 +5,7 @@ Letters: C' classes to choose from, A attributes.
 
 import dataclasses
 import difflib
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -36,6 +37,13 @@ class Choice:
     def scores(self, attributes: np.ndarray) -> np.ndarray:
         """(B, C') calibrated scores of attributes (B, A)."""
         return attributes @ self.embeddings.T - self.offsets
+
+    def fingerprint(self) -> str:
+        """Hex digest of all of it."""
+        digest = hashlib.sha256(repr(self.names).encode())
+        digest.update(self.embeddings.tobytes())
+        digest.update(self.offsets.tobytes())
+        return digest.hexdigest()
 
 
 def choice(names: Sequence[str], attributes: np.ndarray, seen: np.ndarray, delta: float) -> Choice:

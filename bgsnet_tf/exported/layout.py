@@ -11,10 +11,12 @@ Letters: C classes, A attributes.
 
 import csv
 import dataclasses
+import io
 import json
 import os
 
 import numpy as np
+import tensorflow as tf
 
 from bgsnet_tf.errors import UserError
 
@@ -73,9 +75,8 @@ def write(directory, benchmark, views, delta, no_heat_maps=None):
 
 
 def read_names(version):
-    """C class names of an export, also of one from before the other files. Raises `OSError` where there are none."""
-    with open(os.path.join(version, "assets", CLASS_NAMES), encoding="utf-8") as file:
-        return tuple(file.read().split("\n")[:-1])
+    """C class names of an export, also of one from before the other files. Raises `OpError` where there are none."""
+    return tuple(_text(version, CLASS_NAMES).split("\n")[:-1])
 
 
 def read(version):
@@ -87,16 +88,19 @@ def read(version):
     Raises:
       UserError: where it holds none, as exports of before these files do.
     """
-    folder = os.path.join(version, "assets")
     try:
-        with open(os.path.join(folder, CLASSES), encoding="utf-8", newline="") as file:
-            header, *rows = csv.reader(file, strict=True)
-        with open(os.path.join(folder, MODEL), encoding="utf-8") as file:
-            model = json.load(file)
+        header, *rows = csv.reader(io.StringIO(_text(version, CLASSES), newline=""), strict=True)
+        model = json.loads(_text(version, MODEL))
         names, seen, *columns = zip(*rows)
         return Description(names, tuple(header[2:]), np.array(seen) == "1", np.array(columns, np.float32).T, **model)
-    except (OSError, ValueError, TypeError, csv.Error) as error:
+    except (tf.errors.OpError, ValueError, TypeError, csv.Error) as error:
         raise UserError(
             f"{version} does not say which classes and attributes it knows ({error}); "
-            "write the export again: python -m bgsnet_tf.serving.export --run_dir=RUN"
+            "write the export again: python -m bgsnet_tf.export --run_dir=RUN"
         ) from error
+
+
+def _text(version, name):
+    """The content of an asset, on whatever file system TensorFlow reads."""
+    with tf.io.gfile.GFile(os.path.join(version, "assets", name), "rb") as file:
+        return file.read().decode()

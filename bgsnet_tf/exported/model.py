@@ -54,7 +54,7 @@ class ExportedModel:
             self._count = outputs["attributes"].shape[1]
             self._branches = [branch for branch in BRANCHES if output_name("attributes", branch) in outputs]
             self.class_names = layout.read_names(self.version)
-        except (OSError, KeyError, AttributeError) as error:
+        except (OSError, KeyError, tf.errors.OpError) as error:
             raise UserError(f"--export_dir={version} holds no export of this project; name a version folder such as export/1") from error
 
     @functools.cached_property
@@ -95,9 +95,9 @@ class ExportedModel:
             raise UserError(f"top_k={top_k} asks for no class; give 1 or more")
         choice = self.choice(classes, delta)
         names = self.class_names if choice is None else choice.names
-        rows = []
+        ask, rows = functools.partial(self.ask, choice=choice), []
         for batch in pictures.batches(images, BATCH_SIZE):
-            for (image, _), answer in zip(batch, _answers(batch, functools.partial(self.ask, choice=choice))):
+            for (image, _), answer in zip(batch, _answers(batch, ask)):
                 best = np.argsort(-answer["scores"], kind="stable")[:top_k]
                 rows += [(image, rank, names[c], float(answer["scores"][c])) for rank, c in enumerate(best, 1)]
         return pd.DataFrame(rows, columns=["image", "rank", "class", "score"])

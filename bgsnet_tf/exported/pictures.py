@@ -24,7 +24,7 @@ def batches(images: Any, size: int) -> Iterator[list[Picture]]:
     Raises:
       UserError: names the first image that cannot be read, or is none.
     """
-    alone = isinstance(images, (str, os.PathLike, bytes)) or _is_pil(images) or np.ndim(images) == 3
+    alone = isinstance(images, (str, os.PathLike, bytes)) or _is_pil(images) or getattr(images, "ndim", None) == 3
     pictures = (_picture(i, image) for i, image in enumerate([images] if alone else images))
     while batch := list(itertools.islice(pictures, size)):
         yield batch

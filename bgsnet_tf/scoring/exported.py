@@ -12,6 +12,7 @@ from tqdm import tqdm
 from bgsnet_tf.data.batches import without_autotuning
 from bgsnet_tf.data.images import PARALLEL, row_images
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.exported.model import ExportedModel
 
 
 def calibrated_scores(version, benchmark, rows, batch_size):
@@ -28,13 +29,8 @@ def calibrated_scores(version, benchmark, rows, batch_size):
     Raises:
       UserError: where the folder holds no export, or one of other classes.
     """
-    try:
-        model = tf.saved_model.load(version)
-        signature = model.signatures["serving_default"]
-        names = tf.io.read_file(model.class_names_asset.asset_path).numpy().decode().splitlines()
-    except (OSError, KeyError, AttributeError) as error:
-        raise UserError(f"--export_dir={version} holds no export of this project; name a version folder such as export/1") from error
-    if names != list(benchmark.class_names):
+    model = ExportedModel(version)
+    if model.class_names != tuple(benchmark.class_names):
         raise UserError(
             f"--export_dir={os.path.normpath(version)} has other classes than {benchmark.name}; give the flags it was trained with"
         )
@@ -42,4 +38,4 @@ def calibrated_scores(version, benchmark, rows, batch_size):
     rows_dataset = without_autotuning(tf.data.Dataset.from_tensor_slices(rows))
     files = rows_dataset.map(lambda row: tf.io.encode_png(image(row)), PARALLEL).batch(batch_size)
     batches = tqdm(files, total=-(-len(rows) // batch_size), desc="export", unit=" batches", mininterval=1)
-    return np.concatenate([signature(image_bytes=batch)["scores"].numpy() for batch in batches])
+    return np.array([answer["scores"] for batch in batches for answer in model.ask(batch.numpy().tolist())])

@@ -6,6 +6,8 @@
 it lists the images that have no answer, if there are any.
 """
 
+import functools
+
 from absl import flags
 
 from bgsnet_tf import cli
@@ -16,16 +18,23 @@ def main():
     values = flags.FLAGS
     cli.require("export_dir", "images", "output")
     paths = find_images(values.images)
-    from bgsnet_tf.serving import offline  # after the flags are read: loading TensorFlow takes seconds
+    from bgsnet_tf.exported.model import ExportedModel  # after the flags are read: loading TensorFlow takes seconds
+    from bgsnet_tf.serving import offline
 
-    ask = offline.asker(values.export_dir)
-    problems = offline.score(paths, ask, values.output, values.shard_size, values.batch_size, values.export_dir, values.format)
+    model = ExportedModel(values.export_dir)
+    choice = model.choice(values.attributes or None)
+    ask = functools.partial(model.ask, choice=choice)
+    sizes = values.shard_size, values.batch_size
+    problems = offline.score(paths, ask, values.output, *sizes, values.export_dir, values.format, choice)
     print(f"{len(paths)} images scored into {values.output}; {problems} without an answer, listed in its .problems.csv files")
 
 
 if __name__ == "__main__":
     flags.DEFINE_string("export_dir", "", "Version folder of an export.")
     flags.DEFINE_string("images", "", "Folder of JPEG and PNG files, or a pattern.")
+    flags.DEFINE_string(
+        "attributes", "", "CSV of the classes to choose from (class, then one column an attribute). Empty: the exported ones."
+    )
     flags.DEFINE_string("output", "", "Folder for the shards.")
     flags.DEFINE_enum("format", "tfrecord", ["tfrecord", "parquet"], "Of the shards; Parquet needs PyArrow.")
     flags.DEFINE_integer("shard_size", 10_000, "Images of a shard: what a stopped run loses at most.", 1)

@@ -22,13 +22,17 @@ def main():
     except ModuleNotFoundError as error:
         raise UserError(f"Apache Beam is not installed ({error}): pip install -r requirements-beam.txt") from error
     options = shlex.split(values.beam_options)
-    scored, problems = pipeline.run(values.export_dir, values.images, values.output, values.format, values.batch_size, options)
+    places = values.export_dir, values.images, values.output
+    scored, problems = pipeline.run(*places, values.format, values.batch_size, options, values.attributes or None)
     print(f"{scored + problems} images scored into {values.output}; {problems} without an answer, listed in its problems-….csv files")
 
 
 if __name__ == "__main__":
     flags.DEFINE_string("export_dir", "", "Version folder of an export.")
     flags.DEFINE_string("images", "", "Pattern of JPEG and PNG files, as Beam takes it: * within a folder, ** below it.")
+    flags.DEFINE_string(
+        "attributes", "", "CSV of the classes to choose from (class, then one column an attribute). Empty: the exported ones."
+    )
     flags.DEFINE_string("output", "", "Folder for the shards.")
     flags.DEFINE_enum("format", "tfrecord", ["tfrecord", "parquet"], "Of the shards.")
     flags.DEFINE_integer("batch_size", 32, "Most images computed at a time.", 1)

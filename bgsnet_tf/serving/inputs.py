@@ -51,8 +51,8 @@ def attribute_indices(indices, image_bytes, count):
     """
     limit = f"attribute_indices hold a number that is not from 0 to {count - 1}"
     checks = [
-        _check(tf.equal(tf.shape(indices)[0], tf.size(image_bytes)), "attribute_indices and image_bytes differ in their first dimension"),
-        _check(tf.reduce_all((indices >= 0) & (indices < count)), limit),
+        check(tf.equal(tf.shape(indices)[0], tf.size(image_bytes)), "attribute_indices and image_bytes differ in their first dimension"),
+        check(tf.reduce_all((indices >= 0) & (indices < count)), limit),
     ]
     with tf.control_dependencies(checks):
         return tf.identity(indices)

@@ -5,19 +5,17 @@ import hashlib
 import json
 import os
 
-import tensorflow as tf
 from tqdm import tqdm
 
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.serving import records
 from bgsnet_tf.serving.client import answers
-from bgsnet_tf.serving.transports import Refused
 
 THREADS = 2  # one batch is read and decoded while another is computed
 PROBLEM_COLUMNS = ("image", "problem")
 
 
-def score(paths, ask, output, shard_size, batch_size, version="", form="tfrecord"):
+def score(paths, ask, output, shard_size, batch_size, version="", form="tfrecord", choice=None):
     """Scores all images, shard after shard; a shard that exists is not made again.
 
     Args:
@@ -28,18 +26,20 @@ def score(paths, ask, output, shard_size, batch_size, version="", form="tfrecord
       batch_size: images asked for at a time.
       version: what answers; a run that goes on must use the same.
       form: a key of `records.WRITERS`.
+      choice: the `Choice` of classes that `ask` has; None for the exported ones.
 
     Returns:
       How many images of the shards made now have no answer.
 
     Raises:
-      UserError: where the folder holds shards of other images, another version, format or shard size, or without PyArrow
-        for Parquet.
+      UserError: where the folder holds shards of other images or classes, another version, format or shard size, or without
+        PyArrow for Parquet.
     """
     if form == "parquet":
         records.parquet_schema()  # what it raises should not wait for the first shard
     digest = hashlib.sha256("\n".join(paths).encode(errors="surrogateescape")).hexdigest()
-    _claim(output, {"images": digest, "version": os.path.abspath(version), "shard_size": shard_size, "format": form})
+    classes = {} if choice is None else {"classes": choice.fingerprint()}
+    _claim(output, {"images": digest, "version": os.path.abspath(version), "shard_size": shard_size, "format": form, **classes})
     shards = [paths[i : i + shard_size] for i in range(0, len(paths), shard_size)]
     problems = 0
     with tqdm(total=len(paths), desc="images", unit=" images", mininterval=1, disable=None) as progress:
@@ -52,27 +52,6 @@ def score(paths, ask, output, shard_size, batch_size, version="", form="tfrecord
     return problems
 
 
-def asker(version):
-    """The `ask` of an export.
-
-    Raises:
-      UserError: where the folder holds none.
-    """
-    try:
-        signature = tf.saved_model.load(version).signatures["serving_default"]
-    except (OSError, KeyError) as error:
-        raise UserError(f"--export_dir={version} holds no export of this project; name a version folder such as export/1") from error
-
-    def ask(files):
-        try:
-            outputs = {name: output.numpy() for name, output in signature(image_bytes=tf.constant(files)).items()}
-        except tf.errors.InvalidArgumentError as error:
-            raise Refused(error.message) from error
-        return [{name: output[i] for name, output in outputs.items()} for i in range(len(files))]
-
-    return ask
-
-
 def _claim(output, state):
     path = os.path.join(output, "batch.json")
     os.makedirs(output, exist_ok=True)
@@ -80,7 +59,7 @@ def _claim(output, state):
         with open(path) as file:
             if json.load(file) != state:
                 raise UserError(
-                    f"--output={output} holds shards of other images, another export, format or shard size; give another folder"
+                    f"--output={output} holds shards of other images or classes, another export, format or shard size; give another folder"
                 )
         return
     with open(f"{path}.part", "w") as file:

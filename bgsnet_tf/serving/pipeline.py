@@ -1,6 +1,7 @@
 """The Apache Beam pipeline of `beam.py`: match files, read them, RunInference, write records and problems."""
 
 import csv
+import functools
 import io
 import os
 
@@ -14,14 +15,15 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pvalue import TaggedOutput
 
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.exported.model import ExportedModel
+from bgsnet_tf.exported.refusals import answer_apart
 from bgsnet_tf.serving import records
-from bgsnet_tf.serving.client import answer_apart
-from bgsnet_tf.serving.offline import PROBLEM_COLUMNS, asker
+from bgsnet_tf.serving.offline import PROBLEM_COLUMNS
 
 RECORDS, PROBLEMS = "records", "problems"  # the outputs of a step, and counters of both
 
 
-def run(version, pattern, output, form, batch_size, options):
+def run(version, pattern, output, form, batch_size, options, classes=None):
     """Scores all images that match, and waits for the runner.
 
     Args:
@@ -31,6 +33,7 @@ def run(version, pattern, output, form, batch_size, options):
       form: a key of `records.WRITERS`.
       batch_size: most images computed at a time.
       options: list of Beam's own options.
+      classes: to choose from, as for `ExportedModel.predict`.
 
     Returns:
       (images scored, images without an answer).
@@ -38,7 +41,7 @@ def run(version, pattern, output, form, batch_size, options):
     Raises:
       UserError: where there is no export, the pattern matches nothing, or the folder holds shards already.
     """
-    asker(version)  # what it raises should not wait for the workers
+    choice = ExportedModel(version).choice(classes)  # what it raises should not wait for the workers
     if not _matches(pattern):
         raise UserError(f"--images={pattern} matches no file; give a pattern such as 'photos/**.jpg', which takes all below photos")
     part = FileSystems.join(output, "part")
@@ -54,7 +57,7 @@ def run(version, pattern, output, form, batch_size, options):
     with apache_beam.Pipeline(options=PipelineOptions(options)) as pipeline:
         paths = pipeline | fileio.MatchFiles(pattern) | "paths" >> apache_beam.Map(_path) | apache_beam.Reshuffle()
         images = paths | "read" >> _step(_read)
-        answers = images[RECORDS] | RunInference(KeyedModelHandler(ExportHandler(version, batch_size))) | "record" >> _step(_record)
+        answers = images[RECORDS] | RunInference(KeyedModelHandler(ExportHandler(version, batch_size, choice))) | "record" >> _step(_record)
         answers[RECORDS] | "format" >> apache_beam.Map(row) | "write" >> sink
         (images[PROBLEMS], answers[PROBLEMS]) | apache_beam.Flatten() | apache_beam.Map(_csv_line) | "write problems" >> problem_sink
     return _count(pipeline.result, RECORDS), _count(pipeline.result, PROBLEMS)
@@ -69,17 +72,18 @@ class ExportHandler(ModelHandler):
     Args:
       version: folder of the SavedModel, on any file system that TensorFlow reads.
       batch_size: most images computed at a time.
+      choice: of classes, as for `ExportedModel.ask`.
     """
 
-    def __init__(self, version, batch_size):
+    def __init__(self, version, batch_size, choice=None):
         super().__init__()
-        self.version, self.batch_size = version, batch_size
+        self.version, self.batch_size, self.choice = version, batch_size, choice
 
     def load_model(self):
-        return asker(self.version)
+        return ExportedModel(self.version)
 
     def run_inference(self, batch, model, inference_args=None):
-        return answer_apart(list(batch), model)
+        return answer_apart(list(batch), functools.partial(model.ask, choice=self.choice))
 
     def batch_elements_kwargs(self):
         return {"max_batch_size": self.batch_size}

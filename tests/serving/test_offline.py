@@ -7,6 +7,8 @@ import sys
 import pytest
 
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.exported.choices import choice
+from bgsnet_tf.exported.model import ExportedModel
 from bgsnet_tf.serving import offline, records
 from bgsnet_tf.serving.client import find_images
 from tests.serving.conftest import FORMATS, assert_scored, read_records
@@ -14,7 +16,7 @@ from tests.serving.conftest import FORMATS, assert_scored, read_records
 
 @pytest.fixture(scope="module")
 def ask(exported):
-    return offline.asker(os.path.join(exported.directory, "1"))
+    return ExportedModel(os.path.join(exported.directory, "1")).ask
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -52,9 +54,10 @@ def test_a_stopped_run_goes_on_with_the_first_shard_that_is_not_whole(photos, as
 def test_shards_of_another_run_are_not_mixed(photos, ask, tmp_path):
     output, paths = str(tmp_path / "scored"), find_images(str(photos))
     offline.score(paths, ask, output, shard_size=5, batch_size=4)
-    for changed, size in ((paths[1:], 5), (paths, 4)):
-        with pytest.raises(UserError, match="other images, another export, format or shard size"):
-            offline.score(changed, ask, output, shard_size=size, batch_size=4)
+    classes = choice(["pink"], [[1, 0.7, 0.7, 0.5]], [False], 0.0)
+    for changed, size, chosen in ((paths[1:], 5, None), (paths, 4, None), (paths, 5, classes)):
+        with pytest.raises(UserError, match="other images or classes, another export, format or shard size"):
+            offline.score(changed, ask, output, shard_size=size, batch_size=4, choice=chosen)
 
 
 def test_parquet_without_pyarrow_is_refused_before_anything_is_scored(photos, tmp_path, monkeypatch):
