@@ -20,6 +20,7 @@ from bgsnet_tf.exported.layout import BRANCHES, output_name
 from bgsnet_tf.exported.refusals import Refused, answer_apart
 
 BATCH_SIZE = 32  # images computed at a time
+RANKING = ("image", "rank", "class", "score")  # columns of `ExportedModel.predict`
 
 
 class ExportedModel:
@@ -94,13 +95,17 @@ class ExportedModel:
         if top_k < 1:
             raise UserError(f"top_k={top_k} asks for no class; give 1 or more")
         choice = self.choice(classes, delta)
-        names = self.class_names if choice is None else choice.names
         ask, rows = functools.partial(self.ask, choice=choice), []
         for batch in pictures.batches(images, BATCH_SIZE):
             for (image, _), answer in zip(batch, _answers(batch, ask)):
-                best = np.argsort(-answer["scores"], kind="stable")[:top_k]
-                rows += [(image, rank, names[c], float(answer["scores"][c])) for rank, c in enumerate(best, 1)]
-        return pd.DataFrame(rows, columns=["image", "rank", "class", "score"])
+                rows += self.ranking(image, answer, top_k, choice)
+        return pd.DataFrame(rows, columns=RANKING)
+
+    def ranking(self, image: Any, answer: dict, top_k: int, choice: Optional[choices.Choice] = None) -> list[tuple]:
+        """The rows of `predict` for one image and its answer of `ask`."""
+        names = self.class_names if choice is None else choice.names
+        best = np.argsort(-answer["scores"], kind="stable")[:top_k]
+        return [(image, rank, names[c], float(answer["scores"][c])) for rank, c in enumerate(best, 1)]
 
     def attributes(self, images: Any, branch: str = "fused") -> np.ndarray:
         """(B, A) what a branch reads: "fused", "general" or "special"."""

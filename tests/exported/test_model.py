@@ -18,6 +18,10 @@ import bgsnet_tf
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.exported import explanation
 from bgsnet_tf.exported import model as module
+from bgsnet_tf.model import backbone
+from bgsnet_tf.model.bgsnet import BGSNet
+from bgsnet_tf.model.layers import Predictor
+from bgsnet_tf.serving import versions
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -206,3 +210,16 @@ def test_an_export_without_the_newer_files_still_predicts_its_own_classes(export
 def test_a_folder_without_an_export(tmp_path):
     with pytest.raises(UserError, match="holds no export"):
         bgsnet_tf.load(tmp_path)
+
+
+def test_a_backbone_without_heat_maps_is_exported_and_named(exported, tmp_path):
+    inputs = tf.keras.Input([32, 32, 3])
+    outputs = tf.keras.layers.Conv2D(4, 3, 4, name="cut")(inputs)
+    outputs = tf.keras.layers.GlobalMaxPooling2D(name="largest")(tf.keras.layers.Conv2D(5, 3)(outputs))
+    trunk, tail = backbone.split(tf.keras.Model(inputs, outputs), tf.identity, "cut")
+    bgsnet = BGSNet(trunk, tail, Predictor(4))
+    bgsnet(tf.zeros([1, 32, 32, 3]))
+    model = bgsnet_tf.load(versions.write_next(bgsnet, exported.benchmark, exported.views, 0.7, str(tmp_path)))
+    assert model.predict(exported.image_bytes[0]).shape == (5, 4)
+    with pytest.raises(UserError, match="no heat maps of this backbone: its layer largest"):
+        model.explain(exported.image_bytes[0])

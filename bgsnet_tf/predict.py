@@ -1,0 +1,68 @@
+"""Predicts the classes of photos with an export; no server is needed.
+
+    python -m bgsnet_tf.predict --export_dir=runs/demo/export/1 --images=photos --output=predictions.csv
+    python -m bgsnet_tf.predict --export_dir=runs/demo/export/1 --images='photos/*.jpg' --attributes=new_classes.csv --top_k=3
+
+It writes a line for each of the best classes of every photo: image, rank (from 1), class, score. Without --attributes the classes
+are the exported ones, δ included unless --delta gives another; with it, those of the table (class, then one column an attribute).
+"""
+
+import csv
+import functools
+import os
+import sys
+
+from absl import flags
+from tqdm import tqdm
+
+from bgsnet_tf import cli
+from bgsnet_tf.errors import UserError
+from bgsnet_tf.serving.client import answers, find_images
+
+THREADS = 2  # one batch is read while another is computed
+
+
+def main():
+    values = flags.FLAGS
+    cli.require("export_dir", "images")
+    paths = find_images(values.images)
+    from bgsnet_tf.exported.model import RANKING, ExportedModel  # after the flags are read: loading TensorFlow takes seconds
+
+    model = ExportedModel(values.export_dir)
+    choice = model.choice(values.attributes or None, values.delta if flags.FLAGS["delta"].present else None)
+    entries = answers(paths, functools.partial(model.ask, choice=choice), values.batch_size, THREADS, retries=0)
+    rows, problems = [], []
+    for path, answer, problem in tqdm(entries, total=len(paths), desc="images", unit=" images", mininterval=1, disable=None):
+        if problem:
+            problems.append(f"{path}: {problem}")
+        else:
+            rows += [(*row, f"{score:.6f}") for *row, score in model.ranking(path, answer, values.top_k, choice)]
+    if not values.output:
+        csv.writer(sys.stdout, lineterminator="\n").writerows([RANKING, *rows])
+    else:
+        _write(values.output, [RANKING, *rows])
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        raise UserError(f"{len(problems)} of {len(paths)} images have no prediction, for the reasons above; the others do")
+
+
+def _write(path, rows):
+    try:
+        with open(f"{path}.part", "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
+        os.replace(f"{path}.part", path)
+    except OSError as error:
+        raise UserError(f"--output={path} cannot be written: {error.strerror}") from error
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("export_dir", "", "Version folder of an export.")
+    flags.DEFINE_string("images", "", "Folder of JPEG and PNG files, or a pattern.")
+    flags.DEFINE_string(
+        "attributes", "", "CSV of the classes to choose from (class, then one column an attribute). Empty: the exported ones."
+    )
+    flags.DEFINE_string("output", "", "CSV file. Empty: standard output.")
+    flags.DEFINE_integer("top_k", 1, "How many classes an image gets, best first.", 1)
+    flags.DEFINE_integer("batch_size", 32, "Images computed at a time.", 1)
+    cli.run(main)
