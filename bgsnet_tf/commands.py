@@ -19,7 +19,7 @@ from bgsnet_tf.reporting import result_tables, run_report
 from bgsnet_tf.scoring import cost, exported, reference
 from bgsnet_tf.scoring.inference import infer
 from bgsnet_tf.serving import versions
-from bgsnet_tf.training import stages, strategy
+from bgsnet_tf.training import run_folder, stages, strategy
 from bgsnet_tf.training.run import Run
 
 DELTA_FLAGS = {"fused": "delta", "general": "delta_general", "special": "delta_special"}
@@ -51,6 +51,7 @@ def plan(config):
     Raises:
       UserError: as `train`, and where memory or disk do not suffice.
     """
+    run_folder.require_own(config.run.run_dir)
     seconds = 0
     for planned in [validation_run(config), config] if config.evaluation.calibrate else [config]:
         run = open_run(planned)
@@ -188,6 +189,7 @@ def with_deltas(config, deltas):
 
 
 def _calibrated(config):
+    run_folder.require_own(config.run.run_dir)
     validation = validation_run(config)
     run, _ = fit(validation)
     if run.worker.is_chief:
@@ -206,6 +208,7 @@ def open_run(config):
 @contextlib.contextmanager
 def _working(config):
     """The run, for training: its folder belongs to this process, or to those that share its strategy."""
+    run_folder.require_own(config.run.run_dir)
     _set_precision(config)
     devices = strategy.make(config.run.strategy)
     if config.run.deterministic:
@@ -218,8 +221,8 @@ def _working(config):
             try:
                 os.makedirs(run.directory, exist_ok=True)
                 stack.enter_context(files.locked(run.directory))
-                files.remove_unfinished(run.directory)
-                config.write(os.path.join(run.directory, "config.flags"))
+                run_folder.tidy(run.directory)
+                config.write(os.path.join(run.directory, run_folder.FLAGS))
                 if run.benchmark.paths is not None:
                     os.makedirs(os.path.dirname(_checksums_file(config)), exist_ok=True)
                     checksums.keep(_checksums_file(config), run.benchmark.paths)

@@ -9,6 +9,7 @@ import os
 
 from absl import flags
 
+from bgsnet_tf import files
 from bgsnet_tf.errors import UserError
 
 DEMO_DATASETS = ("demo", "demo_fine")
@@ -225,9 +226,9 @@ class Config:
     def write(self, path):
         """Writes every flag as a flagfile that reproduces the run, atomically."""
         lines = [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in self.values().items()]
-        with open(f"{path}.part", "w") as file:
+        with open(files.unfinished(path), "w") as file:
             file.write("\n".join(lines) + "\n")
-        os.replace(f"{path}.part", path)
+        os.replace(files.unfinished(path), path)
 
     def values(self):
         """All settings as one dict, flag name to value."""

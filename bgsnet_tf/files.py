@@ -1,8 +1,12 @@
-"""Files that are whole or not there: temporary names, checksums, and a folder that one process works in."""
+"""Files that are whole or not there: temporary names, checksums, and a folder that one process works in.
+
+Nothing here removes a file that the project did not make, and it knows its own by their names.
+"""
 
 import contextlib
 import errno
 import fcntl
+import fnmatch
 import json
 import os
 import pathlib
@@ -13,14 +17,21 @@ import zlib
 from bgsnet_tf.errors import UserError
 
 CHUNK = 1 << 24  # bytes
+UNFINISHED = ".bgsnet-unfinished"  # ends the name of all that the project is writing, and of nothing else
+HOLDER = "process "  # begins the content of a lock
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def unfinished(path):
+    """The name of `path` while it is written."""
+    return f"{path}{UNFINISHED}"
 
 
 def write_json(path, value, **options):
     """Writes `value`, under a temporary name first."""
-    with open(f"{path}.part", "w") as file:
+    with open(unfinished(path), "w") as file:
         json.dump(value, file, **options)
-    os.replace(f"{path}.part", path)
+    os.replace(unfinished(path), path)
 
 
 def read_json(path):
@@ -28,7 +39,7 @@ def read_json(path):
     try:
         with open(path) as file:
             return json.load(file)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 
@@ -43,13 +54,40 @@ def checksum(path):
     return value
 
 
-def remove_unfinished(directory):
-    """Removes what processes that were killed while they wrote below `directory` have left: all with .part in its name."""
-    for path in pathlib.Path(directory).rglob("*.part*"):
+def remove_unfinished(directory, places):
+    """Removes what processes that were killed while they wrote have left.
+
+    Args:
+      directory: of a run.
+      places: patterns of the folders in it that the project writes to; "" for itself.
+    """
+    root = pathlib.Path(directory).resolve()
+    for path in [path for place in places for path in root.glob(os.path.join(place, f"*{UNFINISHED}"))]:
+        if path.parent.resolve() != path.parent:
+            continue  # a stage or cache of another run, linked
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+
+def lay_over(source, directory, own):
+    """Moves all files of a folder into another one, where what an earlier call has put goes first; other files stay.
+
+    Args:
+      source: the folder, which is removed.
+      directory: where to; it is made if need be.
+      own: patterns of the names of files that the project puts there.
+    """
+    source, directory = pathlib.Path(source), pathlib.Path(directory)
+    for path in list(directory.rglob("*")):
+        if path.is_file() and any(fnmatch.fnmatch(path.name, pattern) for pattern in own):
+            path.unlink()
+    for path in (path for path in source.rglob("*") if path.is_file()):
+        target = directory / path.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(path, target)
+    shutil.rmtree(source)
 
 
 @contextlib.contextmanager
@@ -73,16 +111,25 @@ def locked(directory):
     """Holds a folder for this process; the system frees it when the process ends, however it ends.
 
     Raises:
-      UserError: where another process holds it.
+      UserError: where another process holds it, or its `.lock` is a link or somebody else's file.
     """
-    with open(os.path.join(directory, ".lock"), "a+") as file:
+    path = os.path.join(directory, ".lock")
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        if not os.path.islink(path):
+            raise
+        raise UserError(f"{path} is a link, which is not followed: remove it") from error
+    with open(handle, "r+", errors="replace") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            file.seek(0)
             holder = file.read() or "another process"
             raise UserError(f"--run_dir={directory} is in use by {holder}; wait for it or stop it") from error
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        if file.read(len(HOLDER)) not in ("", HOLDER):
+            raise UserError(f"{path} is no lock of a run, and is not overwritten: move it, or give another --run_dir")
+        file.seek(0)
+        file.truncate()
+        file.write(f"{HOLDER}{os.getpid()} on {socket.gethostname()}")
         file.flush()
         yield

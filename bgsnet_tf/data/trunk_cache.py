@@ -7,6 +7,7 @@ costs, and what the processes of a distributed run divide among themselves.
 
 import dataclasses
 import os
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from bgsnet_tf import files
 from bgsnet_tf.data import batches, images
 
 SHARD_ITEMS = 512  # at least; a build that is interrupted loses what it has of one shard
+FILE_OF_SHARD = re.compile(rf"\d{{4}}(\.json|-(features|general)\.npy)({re.escape(files.UNFINISHED)})?")
 MOST_SHARDS = 256  # every shard keeps two files open
 
 
@@ -67,10 +69,10 @@ class _Shard:
         return [os.path.join(self.directory, f"{self.number:04}-{name}.npy") for name in ("features", "general")]
 
     def is_whole(self, fingerprint):
-        note = files.read_json(self.note) or {}
-        if note.get("depends_on") != self._depends_on(fingerprint):
+        note = files.read_json(self.note)
+        if not isinstance(note, dict) or note.get("depends_on") != self._depends_on(fingerprint):
             return False
-        if note["checksums"] == [files.checksum(path) for path in self.arrays]:
+        if note.get("checksums") == [files.checksum(path) for path in self.arrays]:
             return True
         print(f"{self.directory}: shard {self.number} of the feature cache is damaged or missing; computing it again")
         return False
@@ -78,11 +80,11 @@ class _Shard:
     def write(self, fingerprint, arrays):
         with files.naming_full_disk(self.directory):
             for path, array in zip(self.arrays, arrays):
-                with open(f"{path}.part", "wb") as file:
+                with open(files.unfinished(path), "wb") as file:
                     # Not numpy.save, whose C code does not see that the end of an array no longer fits the disk.
                     np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
                     file.write(np.ascontiguousarray(array).data)
-                os.replace(f"{path}.part", path)
+                os.replace(files.unfinished(path), path)
             checksums = [files.checksum(path) for path in self.arrays]
             files.write_json(self.note, {"depends_on": self._depends_on(fingerprint), "checksums": checksums})
 
@@ -167,5 +169,6 @@ def _remove_others(directory, shards):
     """Removes what an interrupted build or another layout has left."""
     kept = {path for shard in shards for path in (shard.note, *shard.arrays)}
     for name in os.listdir(directory):
-        if os.path.join(directory, name) not in kept:
-            os.remove(os.path.join(directory, name))
+        path = os.path.join(directory, name)
+        if path not in kept and FILE_OF_SHARD.fullmatch(name):
+            os.remove(path)

@@ -12,6 +12,7 @@ import pathlib
 
 import numpy as np
 
+from bgsnet_tf import files
 from bgsnet_tf.evaluation import metrics
 
 WIDTH = 4.6  # inches
@@ -36,6 +37,7 @@ MOST_NAMES = 60
 NAME_LENGTH = 40
 SAMPLED_CHANNELS = 4  # as in the paper's Fig. 3c
 PNG_DPI = 200
+KINDS = ("png", "svg")  # of files that a figure is saved as
 
 
 @contextlib.contextmanager
@@ -245,10 +247,10 @@ def save(figure, directory, name):
         figure.set_layout_engine("none")
         figure.dpi = PNG_DPI
         FigureCanvasAgg(figure).print_png(png)
-    for kind, contents in (("png", png), ("svg", svg)):
-        temporary = directory / f".{name}.{kind}.part"
-        temporary.write_bytes(contents.getvalue())
-        os.replace(temporary, directory / f"{name}.{kind}")
+    for kind, contents in zip(KINDS, (png, svg)):
+        path = directory / f"{name}.{kind}"
+        pathlib.Path(files.unfinished(path)).write_bytes(contents.getvalue())
+        os.replace(files.unfinished(path), path)
     return svg.getvalue()
 
 

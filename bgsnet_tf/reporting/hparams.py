@@ -4,21 +4,24 @@ import os
 import re
 import shutil
 
+from bgsnet_tf import files
 from bgsnet_tf.reporting.result_tables import COLUMNS as ACCURACIES
+
+EVENTS = ".bgsnet"  # ends the name of an event file that the project replaces
 
 
 def write(directory, domains, rows):
-    """Writes one TensorBoard run a row below `directory`, in place of what was there, and what they have in common.
+    """Writes one TensorBoard run a row below `directory`, in place of those of before, and what they have in common.
 
     Args:
-      directory: of the summaries alone.
+      directory: of the summaries.
       domains: swept flag to its values.
       rows: dicts with the values of the swept flags, `variant`, `seed` and accuracies in percent.
     """
     import tensorflow as tf
     from tensorboard.plugins.hparams import api
 
-    part = f"{directory}.part"
+    part = files.unfinished(directory)
     shutil.rmtree(part, ignore_errors=True)
     seeds = sorted({row["seed"] for row in rows})
     hparams = [api.HParam(flag, api.Discrete(values)) for flag, values in {**domains, "seed": seeds}.items()]
@@ -31,11 +34,10 @@ def write(directory, domains, rows):
             api.hparams({flag: row[flag] for flag in (*domains, "seed")}, trial_id=name)
             for metric in ACCURACIES:
                 tf.summary.scalar(metric, row[metric], step=0)
-    shutil.rmtree(directory, ignore_errors=True)
-    os.rename(part, directory)
+    files.lay_over(part, directory, [f"*{EVENTS}"])
 
 
 def _writer(directory):
     import tensorflow as tf
 
-    return tf.summary.create_file_writer(directory).as_default(step=0)
+    return tf.summary.create_file_writer(directory, filename_suffix=EVENTS).as_default(step=0)

@@ -13,6 +13,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
+from bgsnet_tf import files
 from bgsnet_tf.evaluation import metrics
 
 BRANCHES = ("fused", "general", "special", "eszsl")
@@ -107,7 +108,7 @@ def write_pruning(directory, pruning):
 
 def write_atomically(path, text):
     """Writes a text file under a temporary name and renames it, so that it appears whole or not at all."""
-    temporary = path.with_name(f"{path.name}.part")
+    temporary = pathlib.Path(files.unfinished(path))
     try:
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)

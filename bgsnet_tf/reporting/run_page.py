@@ -19,6 +19,8 @@ from bgsnet_tf.reporting.result_tables import BRANCHES, COLUMNS, PAPER_FOOTNOTES
 CONFUSED_PAIRS, IMAGES_OF_A_PAIR = 6, 3
 EXAMPLES = 3  # of right and of wrong predictions each
 DECISIVE_ATTRIBUTES = 5
+FIGURES = ["seen_unseen_curve", "calibration", "classes_unseen", "classes_seen", "confusion", "attributes"]
+FIGURES += ["gates", "instance_weights", "weight_histogram"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Evidence:
 
 
 def write(directory, evidence):
-    """Writes `report.html`, and every figure as SVG and PNG in `figures/`, which holds nothing else afterwards.
+    """Writes `report.html`, and every figure as SVG and PNG in `figures/`; those of an earlier page that this one lacks go.
 
     Returns:
       the page's path, and those of the figures as PNG.
@@ -67,7 +69,7 @@ def write(directory, evidence):
     results, drawn = evidence.results, []
 
     def draw(name, figure, description, caption=""):
-        drawn.append(name)
+        drawn.append(FIGURES[FIGURES.index(name)])
         return html_page.svg(figures.save(figure, directory / "figures", name), description, caption)
 
     sections = [
@@ -87,9 +89,9 @@ def write(directory, evidence):
     sections.append(("run", "Run", _run(results)))
     path = directory / "report.html"
     write_atomically(path, html_page.page(f"BGSNet on {results['dataset']}: {results['split']} split, seed {results['seed']}", sections))
-    for file in (directory / "figures").iterdir():
-        if file.stem not in drawn:
-            file.unlink()
+    for name in set(FIGURES) - set(drawn):
+        for kind in figures.KINDS:
+            (directory / "figures" / f"{name}.{kind}").unlink(missing_ok=True)
     return path, [directory / "figures" / f"{name}.png" for name in drawn]
 
 

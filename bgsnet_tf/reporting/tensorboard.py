@@ -1,6 +1,6 @@
 """What TensorBoard shows of an evaluated run: the report's figures, flags beside results, and an embedding projector.
 
-All of it lies in `logs/evaluation` of the run and is replaced as a whole by every evaluation.
+All of it lies in `logs/evaluation` of the run, and every evaluation replaces it.
 """
 
 import os
@@ -12,10 +12,14 @@ import tensorflow as tf
 from tensorboard.plugins import projector
 from tensorboard.plugins.hparams import api as hparams
 
+from bgsnet_tf import files
+from bgsnet_tf.reporting.hparams import EVENTS
 from bgsnet_tf.reporting.result_tables import COLUMNS
 from bgsnet_tf.scoring.inference import THUMBNAIL
 
 SEEN_TILE, UNSEEN_TILE = (230, 159, 0), (0, 114, 178)  # of prototypes, which have no image; the figures' colours
+
+PROJECTOR_FILES = ("attributes.tsv", "metadata.tsv", "sprite.png", "projector_config.pbtxt")
 
 
 def write(run, results, figures, inference):
@@ -27,9 +31,9 @@ def write(run, results, figures, inference):
       figures: paths of PNG files.
       inference: `Inference` of its network.
     """
-    directory, partial = run.logs("evaluation"), os.path.join(run.directory, ".evaluation.part")
+    partial = files.unfinished(os.path.join(run.directory, ".evaluation"))
     shutil.rmtree(partial, ignore_errors=True)
-    writer = tf.summary.create_file_writer(partial)
+    writer = tf.summary.create_file_writer(partial, filename_suffix=EVENTS)
     with writer.as_default(step=0):
         hparams.hparams(results["flags"], trial_id=run.directory)
         for name in COLUMNS:
@@ -38,9 +42,7 @@ def write(run, results, figures, inference):
             tf.summary.image(path.stem, tf.io.decode_png(path.read_bytes())[tf.newaxis])
     writer.close()
     _write_projector(partial, run, inference)
-    shutil.rmtree(directory, ignore_errors=True)
-    os.makedirs(os.path.dirname(directory), exist_ok=True)
-    os.replace(partial, directory)
+    files.lay_over(partial, run.logs("evaluation"), [f"*{EVENTS}", *PROJECTOR_FILES])
 
 
 def _write_projector(directory, run, inference):

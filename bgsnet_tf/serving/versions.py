@@ -3,19 +3,17 @@
 import contextlib
 import errno
 import fcntl
-import glob
 import hashlib
 import os
 import pathlib
-import shutil
 import tempfile
 
 import tensorflow as tf
 
+from bgsnet_tf import files
 from bgsnet_tf.serving import server_files, warmup
 from bgsnet_tf.serving.signatures import CLASSIFY_METHOD, ServedBGSNet
 
-TEMPORARY = ".part-"
 FINGERPRINT = os.path.join("assets.extra", "fingerprint")
 
 
@@ -34,7 +32,7 @@ def write_next(bgsnet, benchmark, views, delta, directory, reuse=False):
       The path of the version.
     """
     os.makedirs(directory, exist_ok=True)
-    with _turn_in(directory), tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=directory) as temporary:
+    with _turn_in(directory), tempfile.TemporaryDirectory(prefix=".", suffix=files.UNFINISHED, dir=directory) as temporary:
         server_files.write_missing(directory, temporary)
         served = ServedBGSNet(bgsnet, benchmark, views, delta, temporary)
         fingerprint = _fingerprint(served)
@@ -60,8 +58,7 @@ def _turn_in(directory):
     try:
         with contextlib.suppress(OSError):  # a file system without locks: nothing is removed then
             fcntl.flock(handle, fcntl.LOCK_EX)
-            for stray in glob.glob(os.path.join(glob.escape(directory), f"{TEMPORARY}*")):
-                shutil.rmtree(stray)
+            files.remove_unfinished(directory, [""])
         yield
     finally:
         os.close(handle)

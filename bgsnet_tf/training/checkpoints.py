@@ -92,13 +92,13 @@ class StageFolder:
         self._state["best"] = {"epoch": epoch, "score": score}
         return True
 
-    def finish(self, model, last_phase):
-        """Puts the weights' digest on record, and removes the checkpoints of the phases before the last."""
+    def finish(self, model, phases):
+        """Puts the weights' digest on record, and removes the checkpoints of all its phases, by name, but the last."""
         self._state["digest"] = weights_digest(model)
         self.note_time()
         if self._writes:
-            for name in set(os.listdir(self.path)) - {last_phase, BEST, os.path.basename(self._state_path)}:
-                shutil.rmtree(self.phase(name))
+            for name in phases[:-1]:
+                shutil.rmtree(self.phase(name), ignore_errors=True)
 
     def reopen(self):
         """Takes back that the stage is finished."""
@@ -185,7 +185,7 @@ class PhaseCheckpoints:
           UserError: where the disk is full; older checkpoints stay.
         """
         path = self._path(position)
-        part = f"{path}.part" if self.worker.is_chief else f"{path}.part{self.worker.index}"
+        part = files.unfinished(path if self.worker.is_chief else f"{path}.{self.worker.index}")
         shutil.rmtree(part, ignore_errors=True)
         try:
             os.makedirs(part)

@@ -84,7 +84,7 @@ def fit_stage(run, stage, fit, phases):
         phase.prepare()
         _fit_phase(run, stage, fit, phase, first_epoch)
         first_epoch += phase.epochs
-    stage.finish(fit.saved, last.name)
+    stage.finish(fit.saved, [phase.name for phase in phases])
 
 
 def compile_phase(run, fit, phase):

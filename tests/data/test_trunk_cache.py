@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 
+from bgsnet_tf import files
 from bgsnet_tf.data import trunk_cache
 from bgsnet_tf.errors import UserError
 
@@ -133,6 +134,25 @@ def test_a_damaged_file_is_found_and_its_shard_alone_computed_again(tmp_path, ca
     np.testing.assert_array_equal(everything(cache)[0], IMAGES * 2)
 
 
+@pytest.mark.parametrize("note", ["[]", "{}", "7", '"text"', "[" * 100_000, '{"depends_on": ["a", 10, 20]}', "\xff"])
+def test_a_damaged_note_costs_its_shard_alone(tmp_path, note):
+    build(tmp_path)
+    (tmp_path / "0001.json").write_bytes(note.encode("latin-1"))
+    assert build(tmp_path)[1] == list(range(10, 20))
+
+
+def test_files_of_others_in_the_folder_stay(tmp_path):
+    build(tmp_path)
+    (tmp_path / "notes").mkdir()
+    for name in ("notes/0001.json", "mine.npy", "0001-features.npy.txt"):
+        (tmp_path / name).write_text("mine")
+    (tmp_path / f"0000.json{files.UNFINISHED}").write_text("left by a process that was killed")
+    build(tmp_path, "b")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name[:2] != "00") == ["mine.npy", "notes"]
+    assert (tmp_path / "notes" / "0001.json").exists() and (tmp_path / "0001-features.npy.txt").exists()
+    assert not list(tmp_path.glob(f"*{files.UNFINISHED}"))
+
+
 def test_a_full_disk_is_one_error_and_what_fits_stays(tmp_path, file_size_limit):
     """The system's file-size limit fails the write of a shard that is larger than the others."""
     with pytest.raises(KeyboardInterrupt):
@@ -140,4 +160,4 @@ def test_a_full_disk_is_one_error_and_what_fits_stays(tmp_path, file_size_limit)
     with file_size_limit(1000), pytest.raises(UserError, match="disk is full"):
         build(tmp_path)
     assert build(tmp_path)[1] == list(range(10, ITEMS))
-    assert not list(tmp_path.glob("*.part"))
+    assert not list(tmp_path.glob(f"*{files.UNFINISHED}"))

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bgsnet_tf import files
 from bgsnet_tf.evaluation import bootstrap, metrics
 from bgsnet_tf.reporting import figures, result_tables, run_page
 
@@ -183,13 +184,16 @@ def test_many_classes_and_attributes_stay_in_bounds():
 
 def test_no_temporary_file_is_left(tmp_path):
     run_page.write(tmp_path, evidence())
-    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".part", ".tmp")]
+    assert not [path for path in tmp_path.rglob("*") if path.suffix == files.UNFINISHED]
 
 
-def test_figures_of_an_earlier_report_go(tmp_path):
+def test_figures_of_an_earlier_report_go_and_those_of_others_stay(tmp_path):
     run_page.write(tmp_path, evidence())
+    (tmp_path / "figures" / "for the paper").mkdir()
+    (tmp_path / "figures" / "mine.svg").write_text("<svg/>")
     _, pictures = run_page.write(tmp_path, evidence(calibration=None))
-    assert "calibration" not in {path.stem for path in (tmp_path / "figures").iterdir()} == {path.stem for path in pictures}
+    found = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert "calibration" not in found == {*(path.stem for path in pictures), "for the paper", "mine"}
 
 
 def test_the_calibration_figure_marks_the_peak_and_the_delta_in_use():

@@ -16,7 +16,7 @@ from google.protobuf import text_format
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
-from bgsnet_tf import commands
+from bgsnet_tf import commands, files
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.evaluation import calibration
 from bgsnet_tf.reporting import run_report
@@ -99,7 +99,7 @@ def test_a_final_report_draws_the_curve_of_the_validation_run_and_none_of_its_ow
 
 
 def test_nothing_of_a_report_in_the_making_is_left(calibrated):
-    assert not [path for path in pathlib.Path(calibrated[0].run.run_dir).rglob("*") if path.suffix in (".part", ".tmp")]
+    assert not [path for path in pathlib.Path(calibrated[0].run.run_dir).rglob("*") if path.suffix == files.UNFINISHED]
 
 
 def test_times_and_memory_come_from_the_stages(calibrated, tmp_path):

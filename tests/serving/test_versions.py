@@ -12,6 +12,7 @@ import time
 import pytest
 import tensorflow as tf
 
+from bgsnet_tf import files
 from bgsnet_tf.serving import server_files, versions, warmup
 from tests.conftest import ROOT
 
@@ -58,7 +59,7 @@ def test_an_export_that_fails_leaves_no_version(exported, tmp_path, monkeypatch)
     monkeypatch.setattr(versions, "_save", lambda served, path, fingerprint: os.mkdir(path) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_next(exported, tmp_path)
-    assert versions.existing(tmp_path) == [] and not [name for name in os.listdir(tmp_path) if name.startswith(".part")]
+    assert versions.existing(tmp_path) == [] and not [name for name in os.listdir(tmp_path) if name.endswith(files.UNFINISHED)]
 
 
 KILLED = """
@@ -77,14 +78,14 @@ def test_an_export_killed_half_way_leaves_no_version_and_the_next_one_cleans_up(
     data = pathlib.Path(exported.benchmark.paths[0]).parents[1]
     killed = subprocess.Popen([sys.executable, "-c", KILLED, data, tmp_path], cwd=ROOT)
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob(".part-*/model/variables/*")):
+    while not list(tmp_path.glob(f"*{files.UNFINISHED}/model/variables/*")):
         assert killed.poll() is None and time.monotonic() < deadline, "the export was not caught half-way"
         time.sleep(0.001)
     killed.kill()
     killed.wait()
-    assert versions.existing(tmp_path) == [] and list(tmp_path.glob(".part-*"))
+    assert versions.existing(tmp_path) == [] and list(tmp_path.glob(f"*{files.UNFINISHED}"))
     assert write_next(exported, tmp_path) == str(tmp_path / "1")
-    assert not list(tmp_path.glob(".part-*"))
+    assert not list(tmp_path.glob(f"*{files.UNFINISHED}"))
 
 
 def test_exports_take_turns_and_leave_each_other_alone(exported, tmp_path, monkeypatch):

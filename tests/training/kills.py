@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 
+from bgsnet_tf import files
 from tests.conftest import ROOT
 
 PARTS = ("finetune heads", "finetune all", "feature cache", "meta episodes", "bsnet gates", "bsnet instance", "export")
@@ -36,7 +37,7 @@ class Disturbed:
 
     def part(self):
         """Index of the part that was begun last, -1 before the first."""
-        if list(self.run_dir.glob("export/.part*")):
+        if list(self.run_dir.glob(f"export/*{files.UNFINISHED}")):
             return len(PARTS) - 1
         seen = [(self.text.rfind(f"{name}:"), i) for i, name in enumerate(PARTS)]
         position, index = max(seen)

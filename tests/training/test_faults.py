@@ -19,7 +19,7 @@ def stage_state(config, stage):
 
 
 def unfinished_files(config):
-    return list(pathlib.Path(config.run.run_dir).rglob("*.part*"))
+    return list(pathlib.Path(config.run.run_dir).rglob(f"*{files.UNFINISHED}*"))
 
 
 @pytest.mark.parametrize("stage, size", [("finetune", 20_000), ("bsnet", 200_000)])
