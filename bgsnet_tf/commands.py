@@ -22,6 +22,7 @@ from bgsnet_tf.serving import versions
 from bgsnet_tf.training import run_folder, stages, strategy
 from bgsnet_tf.training.run import Run
 
+ATTRIBUTES = "attributes.npz"  # of the test rows, those of test_seen first: branch to (n, A) predicted attributes
 DELTA_FLAGS = {"fused": "delta", "general": "delta_general", "special": "delta_special"}
 
 
@@ -109,11 +110,13 @@ def evaluate(config, html=True):
     bgsnet = stages.build_bgsnet(run)
     with _naming_bad_images(run):
         inference = infer(run, bgsnet)
+        references = reference.score(run, bgsnet, inference.embeddings, validation_run(config).run.run_dir)
+    attributes = {**inference.attributes, **{name: found.attributes for name, found in references.items()}}
     seen = len(benchmark.test_seen)
-    scores = {name: (a[:seen] @ benchmark.phi.T, a[seen:] @ benchmark.phi.T) for name, a in inference.attributes.items()}
+    scores = {name: (a[:seen] @ benchmark.phi.T, a[seen:] @ benchmark.phi.T) for name, a in attributes.items()}
     labels = benchmark.labels[benchmark.test_seen], benchmark.labels[benchmark.test_unseen]
     truth = (*labels, benchmark.seen_classes, benchmark.unseen_classes)
-    deltas = {name: getattr(config.evaluation, DELTA_FLAGS[name]) for name in scores}
+    deltas = {name: getattr(config.evaluation, DELTA_FLAGS[name]) for name in inference.attributes}
     source = "a constant of the flags, to be chosen on the validation split"
     if config.data.split == "validation":
         deltas = {
@@ -121,8 +124,8 @@ def evaluate(config, html=True):
             for name, (seen_scores, unseen_scores) in scores.items()
         }
         source = "the best H on this validation split"
-    if benchmark.features is not None:
-        scores["eszsl"], deltas["eszsl"] = reference.score_eszsl(run)
+    deltas.update({name: found.delta for name, found in references.items()})
+    decisions = {name: metrics.decisions(pair[0], truth[0], pair[1], *truth[1:], deltas[name]) for name, pair in scores.items()}
     results = {
         "dataset": benchmark.name,
         "fingerprint": benchmark.fingerprint(),
@@ -138,11 +141,16 @@ def evaluate(config, html=True):
         "intervals": {
             name: bootstrap.confidence_intervals(pair[0], truth[0], pair[1], *truth[1:], deltas[name]) for name, pair in scores.items()
         },
+        "chosen": {name: found.choice for name, found in references.items()},
+        "fused_less": {name: bootstrap.compare([decisions["fused"]], [decisions[name]], *labels) for name in references},
         "logit_std": {name: float(np.mean([np.std(part, axis=1).mean() for part in pair])) for name, pair in scores.items()},
         "stages": run_report.stage_costs(run),
     }
     if bgsnet.bsnet is not None:
         results["gates"] = [float(gate) for gate in bgsnet.bsnet.gates()]
+    if config.data.split == "final":
+        results["best_H_on_test"] = {name: metrics.curve(found, *labels).best_H for name, found in decisions.items()}
+    files.write_arrays(os.path.join(run.directory, ATTRIBUTES), attributes)
     per_class = result_tables.per_class_table(benchmark.class_names, scores, *truth, deltas)
     result_tables.write_results(run.directory, results, per_class)
     print(result_tables.format_table(results))

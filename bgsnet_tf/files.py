@@ -12,7 +12,10 @@ import os
 import pathlib
 import shutil
 import socket
+import zipfile
 import zlib
+
+import numpy as np
 
 from bgsnet_tf.errors import UserError
 
@@ -40,6 +43,25 @@ def read_json(path):
         with open(path) as file:
             return json.load(file)
     except (OSError, ValueError, RecursionError):
+        return None
+
+
+def write_arrays(path, arrays):
+    """Writes a .npz file of name to array, under a temporary name first."""
+    directory = os.path.dirname(path)
+    os.makedirs(directory, exist_ok=True)
+    with naming_full_disk(directory):
+        with open(f"{path}.part", "wb") as file:
+            np.savez(file, **arrays)
+        os.replace(f"{path}.part", path)
+
+
+def read_arrays(path):
+    """Name to array of a .npz file, None where it is missing or damaged."""
+    try:
+        with np.load(path) as stored:  # which compares checksums
+            return dict(stored)
+    except (OSError, ValueError, zipfile.BadZipFile):
         return None
 
 

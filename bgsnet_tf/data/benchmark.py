@@ -85,11 +85,8 @@ class Benchmark:
         The validation classes play the unseen ones; of each other class a fixed share of the rows,
         those whose hash comes first and so the same in every run, plays `test_seen`.
         """
-        validation_rows = self.train[np.isin(self.labels[self.train], self.validation_classes)]
-        other_rows = np.setdiff1d(self.train, validation_rows)
-        held_out = self._held_out(other_rows)
-        rows = np.concatenate([other_rows[~held_out], other_rows[held_out], validation_rows])
-        ends = np.cumsum([np.sum(~held_out), np.sum(held_out), len(validation_rows)])
+        parts = self.validation_rows()
+        rows, ends = np.concatenate(parts), np.cumsum([len(part) for part in parts])
         classes = self.seen_classes
         return Benchmark(
             name=f"{self.name}_validation",
@@ -106,6 +103,17 @@ class Benchmark:
             pixels=None if self.pixels is None else self.pixels[rows],
             features=None if self.features is None else self.features[rows],
         )
+
+    def validation_rows(self):
+        """The rows of this benchmark that `validation()` is made of, in its order: those of its train, test_seen and test_unseen."""
+        validation_rows = self.train[np.isin(self.labels[self.train], self.validation_classes)]
+        other_rows = np.setdiff1d(self.train, validation_rows)
+        held_out = self._held_out(other_rows)
+        return other_rows[~held_out], other_rows[held_out], validation_rows
+
+    def on_features(self, features):
+        """The same benchmark with features (R, K) in place of images."""
+        return dataclasses.replace(self, paths=None, boxes=None, pixels=None, features=features)
 
     def fingerprint(self):
         """Hex digest of everything that training reads, but for the bytes of image files, which `image_digest` is of."""

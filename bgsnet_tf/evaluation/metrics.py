@@ -12,6 +12,7 @@ Ties go to the class with the lowest index, as in `np.argmax`, also between a se
 """
 
 import dataclasses
+from typing import Optional
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def evaluate_gzsl(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_c
         "U": unseen,
         "S": seen,
         "H": float(harmonic_mean(unseen, seen)),
-        "AUSUC": _curve(rivals_seen, labels_seen, rivals_unseen, labels_unseen).area,
+        "AUSUC": curve(_decisions(rivals_seen, labels_seen, rivals_unseen, labels_unseen, delta), labels_seen, labels_unseen).area,
     }
 
 
@@ -142,6 +143,11 @@ class SeenUnseenCurve:
         """AUSUC in percent: the points (U, S) joined by straight lines, as those of a ROC curve are."""
         return float(np.sum((self.S[:-1] - self.S[1:]) * (self.U[:-1] + self.U[1:]) / 2) / 100)
 
+    @property
+    def best_H(self):
+        """The highest H over δ. On a test split it says how far a δ chosen elsewhere falls short, and is no result of its own."""
+        return float(np.max(harmonic_mean(self.U, self.S)))
+
 
 def seen_unseen_curve(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes):
     """The exact `SeenUnseenCurve`, without a grid over δ.
@@ -151,20 +157,50 @@ def seen_unseen_curve(scores_seen, labels_seen, scores_unseen, labels_unseen, se
 
     Args and errors: as `evaluate_gzsl`.
     """
+    found = decisions(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes)
+    return curve(found, labels_seen, labels_unseen)
+
+
+@dataclasses.dataclass(frozen=True)
+class Decisions:
+    """All that a model's figures need of its scores, image by image.
+
+    Attributes:
+      seen_right, unseen_right: (images,) bool of each split: whether the best class of the image's own kind is the true one.
+      seen_margin, unseen_margin: (images,) best seen score − best unseen score, the δ at which the image switches.
+      delta: the δ of U, S and H; None where there is none, for T and AUSUC alone.
+    """
+
+    seen_right: np.ndarray
+    seen_margin: np.ndarray
+    unseen_right: np.ndarray
+    unseen_margin: np.ndarray
+    delta: Optional[float] = None
+
+
+def decisions(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes, delta=None):
+    """The `Decisions` of a model.
+
+    Args and errors: as `evaluate_gzsl`; without δ they are for T and AUSUC alone.
+    """
     checked = _checked(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes)
     scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes = checked
     rivals_seen = _rivals(scores_seen, seen_classes, unseen_classes)
-    return _curve(rivals_seen, labels_seen, _rivals(scores_unseen, seen_classes, unseen_classes), labels_unseen)
+    return _decisions(rivals_seen, labels_seen, _rivals(scores_unseen, seen_classes, unseen_classes), labels_unseen, delta)
 
 
-def _curve(rivals_seen, labels_seen, rivals_unseen, labels_unseen):
-    seen_right = rivals_seen.seen_class == labels_seen
-    unseen_right = rivals_unseen.unseen_class == labels_unseen
-    margins = np.concatenate([rivals_seen.margin[seen_right], rivals_unseen.margin[unseen_right]])
+def _decisions(rivals_seen, labels_seen, rivals_unseen, labels_unseen, delta):
+    right = rivals_seen.seen_class == labels_seen, rivals_unseen.unseen_class == labels_unseen
+    return Decisions(right[0], rivals_seen.margin, right[1], rivals_unseen.margin, delta)
+
+
+def curve(found, labels_seen, labels_unseen):
+    """The `SeenUnseenCurve` of `Decisions` about images of these classes."""
+    margins = np.concatenate([found.seen_margin[found.seen_right], found.unseen_margin[found.unseen_right]])
     switches, position = np.unique(margins, return_inverse=True)
-    seen_position, unseen_position = np.split(position, [np.count_nonzero(seen_right)])
-    lost = np.bincount(seen_position, _weights(labels_seen)[seen_right], minlength=len(switches))
-    won = np.bincount(unseen_position, _weights(labels_unseen)[unseen_right], minlength=len(switches))
+    seen_position, unseen_position = np.split(position, [np.count_nonzero(found.seen_right)])
+    lost = np.bincount(seen_position, image_weights(labels_seen)[found.seen_right], minlength=len(switches))
+    won = np.bincount(unseen_position, image_weights(labels_unseen)[found.unseen_right], minlength=len(switches))
     return SeenUnseenCurve(switches, U=np.append(0.0, np.cumsum(won)), S=np.append(np.cumsum(lost[::-1])[::-1], 0.0))
 
 
@@ -202,8 +238,8 @@ def _best(scores, classes):
     return best, scores[np.arange(len(scores)), best].astype(np.float64)
 
 
-def _weights(labels):
-    """(images,) what each image contributes to the per-class accuracy, in percent."""
+def image_weights(labels):
+    """(images,) what each image that is right contributes to the per-class accuracy, in percent."""
     classes, inverse, images = np.unique(labels, return_inverse=True, return_counts=True)
     return 100 / (len(classes) * images[inverse])
 

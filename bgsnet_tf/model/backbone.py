@@ -83,6 +83,11 @@ def build(name, weights, image_size, preprocessing="auto", split_layer="", sync_
     return split(backbone, _preprocessor(own if preprocessing == "auto" else preprocessing), split_layer)
 
 
+def is_pretrained(name, weights):
+    """Whether the backbone that `build` makes of these starts from trained weights rather than at random."""
+    return weights != "none" or (name != "small" and os.path.exists(name))
+
+
 def identity(width):
     """The (Trunk, Tail) that hand features (B, K = `width`) on as they are, where there are no images."""
     inputs = tf.keras.Input([width])

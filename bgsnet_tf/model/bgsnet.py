@@ -19,8 +19,12 @@ class BGSNet(tf.keras.Model):
 
     def call(self, images):
         """Dict of (B, A): `fused` ā = a_g + a_s, and its parts `general` and `special` where the branch is used."""
+        return self.from_features(*self.embed(images))
+
+    def embed(self, images):
+        """Trunk features (B, h, w, c) and e_g (B, K) of images."""
         features = self.trunk(images, training=False)
-        return self.from_features(features, self.general_tail(features, training=False))
+        return features, self.general_tail(features, training=False)
 
     def from_features(self, features, embeddings):
         """As `call`, from trunk features and e_g."""

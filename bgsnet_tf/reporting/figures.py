@@ -20,7 +20,9 @@ BRANCH_STYLES = {
     "fused": ("#0072B2", "-", "o"),
     "general": ("#D55E00", "--", "s"),
     "special": ("#009E73", "-.", "^"),
-    "eszsl": ("#CC79A7", ":", "D"),
+    "linear": ("#CC79A7", ":", "D"),
+    "eszsl": ("#56B4E9", ":", "v"),
+    "eszsl_tuned": ("#999999", ":", "P"),
 }
 SEEN_COLOUR, UNSEEN_COLOUR, NEUTRAL, ACCENT = "#E69F00", "#0072B2", "#666666", "#D55E00"
 STYLE = {

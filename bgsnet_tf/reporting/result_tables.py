@@ -16,7 +16,13 @@ import pandas as pd
 from bgsnet_tf import files
 from bgsnet_tf.evaluation import metrics
 
-BRANCHES = ("fused", "general", "special", "eszsl")
+BRANCHES = ("fused", "general", "special")
+REFERENCES = {
+    "linear": "one linear f_g (Eq. 1) on features before any training",
+    "eszsl": "ESZSL on features before any training",
+    "eszsl_tuned": "ESZSL on e_g after fine-tuning",
+}
+ROWS = (*BRANCHES, *REFERENCES)
 COLUMNS = ("T", "U", "S", "H", "AUSUC")
 
 # BGSNet's row of the paper's Table 1, as printed; it has no AUSUC.
@@ -32,7 +38,7 @@ PAPER_FOOTNOTES = {"apy": "H as printed; U = 31.0 and S = 51.9 give 38.8"}
 def format_table(results):
     """Text table of `results`: a row per branch with its δ, the paper's row where it has one, and the source of δ."""
     dataset = results["dataset"]
-    rows = [(branch, results[branch]) for branch in BRANCHES if branch in results]
+    rows = [(branch, results[branch]) for branch in ROWS if branch in results]
     if dataset in PAPER_ROWS:
         rows.append(("paper *" if dataset in PAPER_FOOTNOTES else "paper", PAPER_ROWS[dataset]))
     width = max(len(name) for name in (dataset, *(name for name, _ in rows)))
@@ -44,7 +50,27 @@ def format_table(results):
     if dataset in PAPER_FOOTNOTES:
         lines.append(f"* {PAPER_FOOTNOTES[dataset]}")
     lines.append(f"δ: {results['delta_source']}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *reference_notes(results), *verdicts(results)])
+
+
+def reference_notes(results):
+    """What the references among the rows are, as sentences."""
+    there = [f"{name}: {what}" for name, what in REFERENCES.items() if name in results]
+    return [f"{'; '.join(there)}; epochs, regularisers and δ of these from the validation split"] if there else []
+
+
+def verdicts(results):
+    """Whether training beat the references, as a sentence each."""
+    return [f"fused and {name}: {_verdict(differences)}" for name, differences in results.get("fused_less", {}).items()]
+
+
+def _verdict(differences):
+    parts = []
+    for figure in ("T", "AUSUC"):
+        found = differences[figure]
+        said = "ahead" if found["low"] > 0 else "behind" if found["high"] < 0 else "not told apart"
+        parts.append(f"{said} in {figure} ({found['difference']:+.1f}, {found['low']:+.1f} to {found['high']:+.1f})")
+    return f"{'; '.join(parts)}; 95 % intervals over test images"
 
 
 def per_class_table(class_names, scores, labels_seen, labels_unseen, seen_classes, unseen_classes, deltas):
@@ -88,7 +114,7 @@ def write_results(directory, results, per_class):
     directory.mkdir(parents=True, exist_ok=True)
     rows = [
         {"dataset": results["dataset"], "branch": branch, **results[branch], "delta": results["deltas"][branch]}
-        for branch in BRANCHES
+        for branch in ROWS
         if branch in results
     ]
     branches = pd.DataFrame(rows, columns=["dataset", "branch", *COLUMNS, "delta"])

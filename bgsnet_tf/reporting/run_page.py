@@ -14,7 +14,7 @@ import pandas as pd
 from bgsnet_tf.evaluation import analysis, bootstrap, calibration, metrics
 from bgsnet_tf.reporting import figures, html_page
 from bgsnet_tf.reporting.html_page import text
-from bgsnet_tf.reporting.result_tables import BRANCHES, COLUMNS, PAPER_FOOTNOTES, PAPER_ROWS, write_atomically
+from bgsnet_tf.reporting.result_tables import COLUMNS, PAPER_FOOTNOTES, PAPER_ROWS, ROWS, reference_notes, verdicts, write_atomically
 
 CONFUSED_PAIRS, IMAGES_OF_A_PAIR = 6, 3
 EXAMPLES = 3  # of right and of wrong predictions each
@@ -97,7 +97,7 @@ def write(directory, evidence):
 
 def _results(results):
     rows = []
-    for branch in BRANCHES:
+    for branch in ROWS:
         if branch in results:
             cells = [f"{results[branch][name]:.1f}{_interval(results['intervals'][branch].get(name))}" for name in COLUMNS]
             rows.append([branch, *cells, f"{results['deltas'][branch]:.2f}"])
@@ -113,7 +113,11 @@ def _results(results):
         f"Small figures: {bootstrap.CONFIDENCE:.0%} bootstrap intervals over test images within classes; other seeds or classes may "
         "move a figure further.",
         f"δ: {results['delta_source']}.",
+        *(f"{sentence}." for sentence in (*reference_notes(results), *verdicts(results))),
     ]
+    if "best_H_on_test" in results:
+        highest = ", ".join(f"{branch} {value:.1f}" for branch, value in results["best_H_on_test"].items())
+        notes.append(f"Highest H over δ, that δ chosen on the test rows themselves, to say how far the δ in use falls short: {highest}.")
     if dataset in PAPER_FOOTNOTES:
         notes.append(f"* {PAPER_FOOTNOTES[dataset]}.")
     return html_page.table(["", *COLUMNS, "δ"], rows) + "".join(f'<p class="quiet">{text(note)}</p>' for note in notes)

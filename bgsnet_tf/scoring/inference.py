@@ -27,6 +27,7 @@ class Inference:
 
     Attributes:
       attributes: branch to (n, A) predicted attributes.
+      embeddings: (n, K) e_g.
       pruned: (n, N, A) fused attributes with the sub-modules of the 1, 2, …, N widest gates; None without gates.
       sampled: (m,) positions among the rows, in order, of images from all unseen and a few seen classes.
       thumbnails: (m, THUMBNAIL, THUMBNAIL, 3) uint8 of those; None where the data set has features and no images.
@@ -34,6 +35,7 @@ class Inference:
     """
 
     attributes: Mapping[str, np.ndarray]
+    embeddings: np.ndarray
     pruned: Optional[np.ndarray]
     sampled: np.ndarray
     thumbnails: Optional[np.ndarray]
@@ -52,28 +54,28 @@ def infer(run, bgsnet):
         range(0, len(run.test_rows), size),
         tqdm(batches, total=-(-len(run.test_rows) // size), desc="evaluate", unit=" batches", mininterval=1),
     ):
-        branches, pruned, weights = outputs(batch)
+        branches, embeddings, pruned, weights = outputs(batch)
         in_batch = sampled[(first <= sampled) & (sampled < first + size)] - first
         kept.append(
             {
                 **{name: attributes.numpy() for name, attributes in branches.items()},
+                "embeddings": embeddings.numpy(),
                 "pruned": None if pruned is None else pruned.numpy(),
                 "thumbnails": None if run.benchmark.features is not None else _thumbnails(tf.gather(batch, in_batch)),
                 "weights": None if weights is None else weights.numpy()[in_batch],
             }
         )
     joined = {name: None if kept[0][name] is None else np.concatenate([of_batch[name] for of_batch in kept]) for name in kept[0]}
-    rest = {name: joined.pop(name) for name in ("pruned", "thumbnails", "weights")}
+    rest = {name: joined.pop(name) for name in ("embeddings", "pruned", "thumbnails", "weights")}
     return Inference(joined, sampled=sampled, **rest)
 
 
 def _outputs(bgsnet, batch):
-    """(attributes (B, A) by branch, attributes (B, N, A) of the pruned networks, w^t (B, N, K)) of images."""
-    features = bgsnet.trunk(batch, training=False)
-    embeddings = bgsnet.general_tail(features, training=False)
+    """(attributes (B, A) by branch, e_g (B, K), attributes (B, N, A) of the pruned networks, w^t (B, N, K)) of images."""
+    features, embeddings = bgsnet.embed(batch)
     bsnet = bgsnet.bsnet
     if bsnet is None:
-        return bgsnet.fuse(embeddings, None), None, None
+        return bgsnet.fuse(embeddings, None), embeddings, None, None
     weights, balanced = bsnet.balanced(features, embeddings)
     branches = bgsnet.fuse(embeddings, bsnet.attributes(balanced))
     pruned = None
@@ -81,7 +83,7 @@ def _outputs(bgsnet, batch):
         pruned = pruning.nested_attributes(bsnet, balanced)
         if "general" in branches:
             pruned += branches["general"][:, tf.newaxis]
-    return branches, pruned, weights if bsnet.phase.instance_balance else None
+    return branches, embeddings, pruned, weights if bsnet.phase.instance_balance else None
 
 
 def _sample(run):
