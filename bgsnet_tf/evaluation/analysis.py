@@ -7,6 +7,7 @@ import dataclasses
 
 import numpy as np
 
+EXAMPLES = 3  # of right and of wrong predictions each
 NEAR_ZERO, NEAR_ONE = 0.1, 0.9  # a gate or weight below or above is called binary
 
 
@@ -110,6 +111,14 @@ def decide(image, attributes, label, class_attributes, classes, limit):
     parts = attributes * (class_attributes[chosen] - class_attributes[rival])
     largest = np.argsort(-np.abs(parts), kind="stable")[:limit]
     return Decision(int(image), int(label), chosen, rival, float(parts.sum()), largest, parts[largest])
+
+
+def examples(decisions):
+    """(verdict, decision) of up to `EXAMPLES` right and as many wrong ones, from a clear to a narrow decision."""
+    right = np.array([d.label == d.chosen for d in decisions])
+    margins = np.array([d.margin for d in decisions])
+    groups = ("right", np.flatnonzero(right)), ("wrong", np.flatnonzero(~right))
+    return [(verdict, decisions[i]) for verdict, among in groups for i in typical(margins, among, EXAMPLES)]
 
 
 def typical(margins, among, count):

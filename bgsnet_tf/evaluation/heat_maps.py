@@ -2,7 +2,7 @@
 
 import numpy as np
 
-FOR, AGAINST = np.array([230, 60, 0]), np.array([0, 90, 230])  # red and blue: told apart by all common kinds of colour vision
+FOR, AGAINST = np.array([213, 94, 0]), np.array([0, 114, 178])  # orange and blue, which all common kinds of colour vision tell apart
 STRONGEST = 0.75  # opacity of the map's largest value: the image shows through
 
 
@@ -12,7 +12,7 @@ def upsampled(heat, height, width):
 
 
 def overlay(image, heat, limit=None):
-    """(H, W, 3) uint8: an image (H, W, 3) uint8 under its map (h, w), red where positive and blue where negative.
+    """(H, W, 3) uint8: an image (H, W, 3) uint8 under its map (h, w), orange where positive and blue where negative.
 
     Args:
       image, heat: see above.

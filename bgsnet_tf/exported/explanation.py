@@ -58,7 +58,7 @@ class Explanation:
         return dataclasses.replace(self, names=names, values=self.values[order], maps=self.maps[..., order], constant=self.constant[order])
 
     def plot(self) -> Any:
-        """A Matplotlib figure of the photo under every map: red speaks for the attribute, blue against it, on one scale."""
+        """A Matplotlib figure of the photo under every map: orange speaks for the attribute, blue against it, on one scale."""
         from matplotlib import pyplot
 
         rows = -(-len(self.names) // COLUMNS)

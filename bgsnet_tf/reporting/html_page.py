@@ -31,7 +31,7 @@ td small { display: block; color: #555; font-size: .75rem; white-space: nowrap; 
 .images figure { margin: 0; } .images figcaption { font-size: .75rem; width: 78px; line-height: 1.2; }
 .bars { display: grid; grid-template-columns: minmax(0, 1fr) 3.4rem 5rem; gap: .1rem .5rem; align-items: center; font-size: .85rem; }
 .bars b { text-align: right; font-weight: normal; font-variant-numeric: tabular-nums; }
-.bars i { height: .7rem; background: #0072B2; } .bars i.against { background: #D55E00; }
+.bars i { height: .7rem; background: #D55E00; } .bars i.against { background: #0072B2; }
 .flags { columns: 18rem; font: .8rem/1.5 ui-monospace, monospace; overflow-wrap: anywhere; padding: 0; margin: .4rem 0; list-style: none; }
 .right { color: #00704a; } .wrong { color: #b04a00; }
 @media (max-width: 480px) { th, td { padding: .25rem .2rem; font-size: .85rem; } td small { white-space: normal; } }

@@ -4,6 +4,7 @@ Letters: n images of the unseen split, m of them, C classes, A attributes, N sub
 """
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Optional
@@ -12,12 +13,11 @@ import numpy as np
 import pandas as pd
 
 from bgsnet_tf.evaluation import analysis, bootstrap, calibration, metrics
-from bgsnet_tf.reporting import figures, html_page
+from bgsnet_tf.reporting import figures, heat_maps, html_page
 from bgsnet_tf.reporting.html_page import text
 from bgsnet_tf.reporting.result_tables import COLUMNS, PAPER_FOOTNOTES, PAPER_ROWS, ROWS, reference_notes, verdicts, write_atomically
 
 CONFUSED_PAIRS, IMAGES_OF_A_PAIR = 6, 3
-EXAMPLES = 3  # of right and of wrong predictions each
 DECISIVE_ATTRIBUTES = 5
 FIGURES = ["seen_unseen_curve", "calibration", "classes_unseen", "classes_seen", "confusion", "attributes"]
 FIGURES += ["gates", "instance_weights", "weight_histogram"]
@@ -42,6 +42,8 @@ class Evidence:
       weights: (m, N, K) instance weights, or None without instance balance.
       load_images: function from (k,) positions in the unseen split to images (k, H, W, 3) uint8; None where the data set has
         features and no images.
+      load_maps: function from a position in the unseen split to the maps (h, w, A) of its fused attributes; None where the backbone has
+        none.
     """
 
     results: Mapping
@@ -57,6 +59,14 @@ class Evidence:
     attribute_names: tuple
     weights: Optional[np.ndarray]
     load_images: Optional[Callable[[np.ndarray], np.ndarray]]
+    load_maps: Optional[Callable[[int], np.ndarray]] = None
+
+    @functools.cached_property
+    def decisions(self):
+        """`analysis.Decision` of every image of the unseen split, none where there is but one unseen class."""
+        fixed = self.class_attributes, self.unseen_classes, DECISIVE_ATTRIBUTES
+        several = zip(self.attributes, self.labels_unseen) if len(self.unseen_classes) > 1 else []
+        return [analysis.decide(i, a, label, *fixed) for i, (a, label) in enumerate(several)]
 
 
 def write(directory, evidence):
@@ -77,10 +87,9 @@ def write(directory, evidence):
         ("calibration", "Calibration", _calibration(evidence, draw)),
         ("classes", "Classes", _classes(evidence, draw)),
     ]
-    if len(evidence.unseen_classes) > 1:
-        decisions = _decisions(evidence)
-        sections.append(("confusion", "Confusion among unseen classes", _confusion(evidence, decisions, draw)))
-        sections.append(("examples", "Example predictions", _examples(evidence, decisions)))
+    if evidence.decisions:
+        sections.append(("confusion", "Confusion among unseen classes", _confusion(evidence, draw)))
+        sections.append(("examples", "Example predictions", _examples(evidence)))
     sections.append(("attributes", "Attributes", _attributes(evidence, draw)))
     if "gates" in results:
         sections.append(("balance", "Balance", _balance(evidence, draw)))
@@ -156,12 +165,8 @@ def _classes(evidence, draw):
     return f"<p>Fused accuracy of each class among all classes. All figures are in per_class.csv.</p><div class=row>{''.join(parts)}</div>"
 
 
-def _decisions(evidence):
-    fixed = evidence.class_attributes, evidence.unseen_classes, DECISIVE_ATTRIBUTES
-    return [analysis.decide(i, a, label, *fixed) for i, (a, label) in enumerate(zip(evidence.attributes, evidence.labels_unseen))]
-
-
-def _confusion(evidence, decisions, draw):
+def _confusion(evidence, draw):
+    decisions = evidence.decisions
     names = [evidence.class_names[c] for c in evidence.unseen_classes]
     counts = analysis.confusion(evidence.labels_unseen, np.array([d.chosen for d in decisions]), evidence.unseen_classes)
     figure = draw("confusion", figures.confusion(counts, names), "Confusion matrix of the unseen classes")
@@ -178,43 +183,53 @@ def _confusion(evidence, decisions, draw):
         heading = (
             f"<p><b>{count}</b> of {counts[true].sum()} images of <b>{text(names[true])}</b> given to <b>{text(names[predicted])}</b></p>"
         )
-        cards.append(f"<div class=card>{heading}{_images(evidence, shown)}{_bars(evidence, largest, parts[largest])}</div>")
+        photos = _images(evidence, shown) + _images(evidence, [], _maps(evidence, shown[0][0], chosen, label, largest))
+        cards.append(f"<div class=card>{heading}{photos}{_bars(evidence, largest, parts[largest])}</div>")
     return (
         f"<p>Only unseen classes can be predicted here, as for T. Classes are numbered from the top.</p>{figure}"
         "<h3>Most confused pairs</h3><p>Bars: what each attribute adds to the score of the wrong class over the true one, mean "
-        f"over the wrong images; orange speaks for the true class.</p><div class=row>{''.join(cards) or '<p>None.</p>'}</div>"
+        f"over the wrong images; blue speaks for the true class. {_legend(evidence, 'Below the photos, the first one again. ')}</p>"
+        f"<div class=row>{''.join(cards) or '<p>None.</p>'}</div>"
     )
 
 
-def _examples(evidence, decisions):
-    right = np.array([d.label == d.chosen for d in decisions])
-    margins = np.array([d.margin for d in decisions])
+def _examples(evidence):
     cards = []
-    for verdict, among in (("right", np.flatnonzero(right)), ("wrong", np.flatnonzero(~right))):
-        for i in analysis.typical(margins, among, EXAMPLES):
-            d = decisions[i]
-            name, rival = text(evidence.class_names[d.chosen]), text(evidence.class_names[d.rival])
-            truth = "" if d.label in (d.chosen, d.rival) else f"<p>is: {text(evidence.class_names[d.label])}</p>"
-            rest = f"{truth}<p>next{', the true class' if d.label == d.rival else ''}: {rival}</p>"
-            heading = f"<p><b class={verdict}>{verdict}</b>, {d.margin:.2f} ahead</p><p>read as: <b>{name}</b></p>{rest}"
-            cards.append(
-                f"<div class=card>{_images(evidence, [(d.image, '')])}{heading}{_bars(evidence, d.attributes, d.contributions)}</div>"
-            )
+    for verdict, d in analysis.examples(evidence.decisions):
+        name, rival = text(evidence.class_names[d.chosen]), text(evidence.class_names[d.rival])
+        truth = "" if d.label in (d.chosen, d.rival) else f"<p>is: {text(evidence.class_names[d.label])}</p>"
+        rest = f"{truth}<p>next{', the true class' if d.label == d.rival else ''}: {rival}</p>"
+        heading = f"<p><b class={verdict}>{verdict}</b>, {d.margin:.2f} ahead</p><p>read as: <b>{name}</b></p>{rest}"
+        photos = _images(evidence, [(d.image, "")], _maps(evidence, d.image, d.chosen, d.rival, d.attributes))
+        cards.append(f"<div class=card>{photos}{heading}{_bars(evidence, d.attributes, d.contributions)}</div>")
     return (
         "<p>Images of unseen classes among unseen classes, from a clear to a narrow decision. Bars: what each attribute adds to the "
-        "score of the predicted class over the next one; orange speaks for the next one. An attribute of the next class that is "
-        f"read as absent, below 0, speaks for the predicted one.</p><div class=row>{''.join(cards)}</div>"
+        "score of the predicted class over the next one; blue speaks for the next one. An attribute of the next class that is "
+        f"read as absent, below 0, speaks for the predicted one. {_legend(evidence)}</p><div class=row>{''.join(cards)}</div>"
     )
 
 
-def _images(evidence, shown):
-    """Images of (position, caption) pairs as HTML."""
-    if evidence.load_images is None:
+def _images(evidence, shown, more=""):
+    """Images of (position, caption) pairs as HTML, and more pictures behind them."""
+    if evidence.load_images is None or not (shown or more):
         return ""
-    loaded = evidence.load_images(np.array([i for i, _ in shown]))
+    loaded = evidence.load_images(np.array([i for i, _ in shown])) if shown else []
     names = [evidence.class_names[evidence.labels_unseen[i]] for i, _ in shown]
     parts = [html_page.picture(pixels, name, caption) for pixels, name, (_, caption) in zip(loaded, names, shown)]
-    return f"<div class=images>{''.join(parts)}</div>"
+    return f"<div class=images>{''.join(parts)}{more}</div>"
+
+
+def _maps(evidence, image, chosen, rival, attributes):
+    """Heat maps of the most decisive attributes of an image, as HTML."""
+    if evidence.load_maps is None:
+        return ""
+    _, shown = heat_maps.decisive(evidence, image, chosen, rival, attributes)
+    names = [evidence.attribute_names[a] for a in attributes]
+    return "".join(html_page.picture(pixels, f"map of {name}", name) for pixels, name in zip(shown, names))
+
+
+def _legend(evidence, before=""):
+    return "" if evidence.load_maps is None else before + heat_maps.LEGEND
 
 
 def _bars(evidence, attributes, values):

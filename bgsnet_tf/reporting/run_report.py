@@ -7,8 +7,10 @@ import tensorflow as tf
 
 import bgsnet_tf
 from bgsnet_tf.data import images
+from bgsnet_tf.errors import UserError
 from bgsnet_tf.evaluation import calibration, metrics
-from bgsnet_tf.reporting import run_page, tensorboard
+from bgsnet_tf.model.attribution import Attribution
+from bgsnet_tf.reporting import heat_maps, run_page, tensorboard
 from bgsnet_tf.reporting.result_tables import write_pruning
 from bgsnet_tf.scoring import pruning
 from bgsnet_tf.training import stages
@@ -65,10 +67,26 @@ def write_report(run, bgsnet, results, per_class, scores, inference, validation_
         attribute_names=benchmark.attribute_names,
         weights=None if inference.weights is None else inference.weights[inference.sampled >= seen],
         load_images=None if benchmark.features is not None else _loader(run),
+        load_maps=_map_loader(run, bgsnet),
     )
     page, figures = run_page.write(run.directory, evidence)
-    tensorboard.write(run, results, figures, inference)
+    tensorboard.write(run, results, figures, heat_maps.strips(evidence), inference)
     return page
+
+
+def _map_loader(run, bgsnet):
+    """A function from a position in test_unseen to the maps (h, w, A) of its fused attributes; None where there are none."""
+    try:
+        attribution = Attribution(bgsnet)
+    except UserError:
+        return None
+    load = images.row_images(run.benchmark)
+
+    def maps(position):
+        view = run.views(load(tf.constant(run.benchmark.test_unseen[position])))
+        return attribution(view[tf.newaxis])["fused"].maps[0].numpy()
+
+    return maps
 
 
 def _loader(run):

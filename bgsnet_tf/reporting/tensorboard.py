@@ -22,13 +22,14 @@ SEEN_TILE, UNSEEN_TILE = (230, 159, 0), (0, 114, 178)  # of prototypes, which ha
 PROJECTOR_FILES = ("attributes.tsv", "metadata.tsv", "sprite.png", "projector_config.pbtxt")
 
 
-def write(run, results, figures, inference):
+def write(run, results, figures, pictures, inference):
     """Writes `logs/evaluation` of a run.
 
     Args:
       run: the run.
       results: the content of `results.json`.
       figures: paths of PNG files.
+      pictures: dict from a name to (its description, pixels (H, W, 3) uint8).
       inference: `Inference` of its network.
     """
     partial = files.unfinished(os.path.join(run.directory, ".evaluation"))
@@ -40,6 +41,8 @@ def write(run, results, figures, inference):
             tf.summary.scalar(f"results/{name}", results["fused"][name])
         for path in figures:
             tf.summary.image(path.stem, tf.io.decode_png(path.read_bytes())[tf.newaxis])
+        for name, (description, pixels) in pictures.items():
+            tf.summary.image(name, pixels[np.newaxis], description=description)
     writer.close()
     _write_projector(partial, run, inference)
     files.lay_over(partial, run.logs("evaluation"), [f"*{EVENTS}", *PROJECTOR_FILES])

@@ -214,3 +214,23 @@ def test_no_letter_leaves_a_figure(tmp_path):
         pixels = matplotlib.image.imread(tmp_path / "figure.png")[..., :3]
         assert pixels.shape[1] == round(figures.WIDTH * figures.PNG_DPI)
         assert all(edge.min() == 1 for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))
+
+
+def test_cards_show_where_the_decisive_attributes_were_seen(tmp_path):
+    maps = np.zeros([4, 4, 5])
+    maps[0, 0] = 1
+
+    def shown(load_maps):
+        path, _ = run_page.write(tmp_path, evidence(load_maps=load_maps))
+        page = Page(path)
+        return page.text, [image for image in page.images if image["alt"].startswith("map of ")]
+
+    text, found = shown(lambda position: maps)
+    assert "in the same colours" in text and len(found) >= 3 * 3 and len(found) % 3 == 0
+    darkest = []
+    for image in found:  # black but for the corner that the map is of
+        pixels = matplotlib.image.imread(io.BytesIO(base64.b64decode(image["src"].split(",")[1])), format="jpg").astype(int)
+        darkest.append(pixels[:4, :4].max() - pixels[8:, 8:].max())
+    assert np.reshape(darkest, [-1, 3]).max(axis=1).min() > 20, "the largest map of a photo has the full colour"
+    text, found = shown(None)
+    assert not found and "in the same colours" not in text

@@ -46,12 +46,21 @@ def events(config):
 def test_tensorboard_shows_the_figures_of_the_report(calibrated):
     written = events(calibrated[0])
     figures = list(pathlib.Path(calibrated[0].run.run_dir, "figures").glob("*.png"))
-    assert {path.stem for path in figures} == {
-        tag for tag, value in written.items() if value.metadata.plugin_data.plugin_name == "images"
-    } and "calibration" in written
+    images = {tag for tag, value in written.items() if value.metadata.plugin_data.plugin_name == "images"}
+    assert {path.stem for path in figures} == {tag for tag in images if "/" not in tag} and "calibration" in written
     for path in figures:
         shown = tf.io.decode_png(written[path.stem].tensor.string_val[2])
         np.testing.assert_array_equal(shown, tf.io.decode_png(path.read_bytes()))
+
+
+def test_tensorboard_shows_the_maps_of_the_examples(calibrated):
+    written = {tag: value for tag, value in events(calibrated[0]).items() if tag.startswith("heat_maps/")}
+    assert written
+    for value in written.values():
+        pixels = tf.io.decode_png(value.tensor.string_val[2])
+        assert pixels.shape == (32, 4 * 32, 3) and "maps: " in value.metadata.summary_description
+        photo, *maps = np.split(pixels.numpy().astype(int), 4, axis=1)
+        assert all(np.abs(photo - shown).max() > 20 for shown in maps[:1])
 
 
 def test_tensorboard_has_flags_beside_results(calibrated):
