@@ -1,5 +1,6 @@
 """How every command starts and fails: flags in, one line out for a user's mistake, never a traceback."""
 
+import re
 import sys
 
 from absl import app, flags, logging
@@ -27,6 +28,8 @@ def run(main):
         try:
             if len(argv) > 1:
                 raise UserError(f"'{argv[1]}' is not a flag; flags look like --seed=0")
+            if flags.FLAGS.trust_backbone and not any(re.fullmatch("--?trust_backbone(=.*)?", argument) for argument in sys.argv[1:]):
+                raise UserError("--trust_backbone stands in a flagfile; only you can give it, on the command line")
             main()
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)

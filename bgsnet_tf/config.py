@@ -5,6 +5,7 @@ or say "assumption" where the paper (whose appendix is not available) gives none
 """
 
 import dataclasses
+import math
 import os
 
 from absl import flags
@@ -16,8 +17,8 @@ DEMO_DATASETS = ("demo", "demo_fine")
 XLSA17_DATASETS = ("sun", "cub", "apy", "awa2")
 
 
-def _option(default, text, check=None, choices=None):
-    return dataclasses.field(default=default, metadata={"help": text, "check": check, "choices": choices})
+def _option(default, text, check=None, choices=None, stored=True):
+    return dataclasses.field(default=default, metadata={"help": text, "check": check, "choices": choices, "stored": stored})
 
 
 def _at_least(minimum):
@@ -82,6 +83,12 @@ class BackboneConfig:
         "How pixels are scaled, a mode of keras.applications: caffe, tf, torch or none. auto: the named "
         "backbone's own; a model file needs an explicit one.",
         choices=("auto", "caffe", "tf", "torch", "none"),
+    )
+    trust_backbone: bool = _option(
+        False,
+        "Load a model file that holds code (a Lambda or custom layer, a SavedModel): it runs with your rights. "
+        "Only taken from the command line, never from a file.",
+        stored=False,
     )
 
 
@@ -231,8 +238,14 @@ class Config:
         os.replace(files.unfinished(path), path)
 
     def values(self):
-        """All settings as one dict, flag name to value."""
-        return {name: value for section in dataclasses.asdict(self).values() for name, value in section.items()}
+        """All settings that a run keeps as one dict, flag name to value."""
+        sections = [getattr(self, section.name) for section in dataclasses.fields(self)]
+        return {
+            flag.name: getattr(section, flag.name)
+            for section in sections
+            for flag in dataclasses.fields(section)
+            if flag.metadata["stored"]
+        }
 
     def replace(self, **values):
         """A copy with some flags changed, whatever section they are in."""
@@ -256,6 +269,8 @@ def define_flags(flag_values=flags.FLAGS):
                 define[field.type](field.name, field.default, field.metadata["help"], flag_values=flag_values)
             if field.metadata["check"]:
                 flags.register_validator(field.name, *field.metadata["check"], flag_values=flag_values)
+            if field.type is float:
+                flags.register_validator(field.name, math.isfinite, "must be a finite number", flag_values=flag_values)
 
 
 def from_flags(flag_values=flags.FLAGS):
@@ -286,4 +301,4 @@ def of_run(flag_values=flags.FLAGS):
         stored(["", f"--flagfile={path}", *given])
     except flags.Error as error:
         raise UserError(f"{path} does not fit this version of the project: {error}") from error
-    return from_flags(stored)
+    return from_flags(stored).replace(trust_backbone=flag_values["trust_backbone"].value)

@@ -41,6 +41,12 @@ def test_a_mistake_gives_one_line(arguments, message, tmp_path):
     assert len(told) == 1
 
 
+def test_trust_in_a_flagfile_is_refused(tmp_path):
+    (tmp_path / "copied.flags").write_text("--trust_backbone\n--run_dir=x\n")
+    result = run("train.py", f"--flagfile={tmp_path / 'copied.flags'}")
+    assert result.returncode == 1 and "--trust_backbone stands in a flagfile" in result.stderr
+
+
 def test_evaluate_without_a_run(tmp_path):
     result = run("evaluate.py", f"--run_dir={tmp_path}")
     assert result.returncode == 1 and "holds no run" in result.stderr and "Traceback" not in result.stderr

@@ -53,6 +53,28 @@ def test_a_value_out_of_range_names_its_flag(argument):
         parse(argument)
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_every_number_is_finite(value):
+    names = [
+        field.name for section in dataclasses.fields(config.Config) for field in dataclasses.fields(section.type) if field.type is float
+    ]
+    assert len(names) > 15
+    for name in names:
+        with pytest.raises(flags.IllegalFlagValueError, match=f"--{name}"):
+            parse(f"--{name}={value}")
+
+
+def test_trust_is_neither_stored_nor_taken_from_a_store(tmp_path):
+    settings = config.from_flags(parse("--run_dir=runs/x", "--trust_backbone"))
+    assert settings.backbone.trust_backbone
+    settings.write(tmp_path / "config.flags")
+    assert "trust" not in (tmp_path / "config.flags").read_text()
+    with open(tmp_path / "config.flags", "a") as file:
+        file.write("--trust_backbone=true\n")
+    assert not config.of_run(parse(f"--run_dir={tmp_path}")).backbone.trust_backbone
+    assert config.of_run(parse(f"--run_dir={tmp_path}", "--trust_backbone")).backbone.trust_backbone
+
+
 @pytest.mark.parametrize(
     "values, message",
     [

@@ -10,6 +10,7 @@ import sys
 import tensorflow as tf
 
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.model import model_files
 from bgsnet_tf.model.convolution import for_training
 
 layers = tf.keras.layers
@@ -52,7 +53,7 @@ class Tail(tf.keras.Model):
         return Tail(graph, name=name)
 
 
-def build(name, weights, image_size, preprocessing="auto", split_layer="", sync_batch_norm=False):
+def build(name, weights, image_size, preprocessing="auto", split_layer="", sync_batch_norm=False, trusted=False):
     """The (Trunk, Tail) of a backbone.
 
     Args:
@@ -62,6 +63,7 @@ def build(name, weights, image_size, preprocessing="auto", split_layer="", sync_
       image_size: height and width of the input.
       preprocessing: "auto" for a named backbone's own; else "caffe", "tf", "torch" or "none".
       split_layer: name of the trunk's last layer; "" for the last one that leaves nine convolutions to the tail.
+      trusted: whether a model file may hold code.
       sync_batch_norm: batch norms in training take the statistics of all replicas' images of a `tf.distribute` strategy,
         not of their own replica's.
 
@@ -75,7 +77,7 @@ def build(name, weights, image_size, preprocessing="auto", split_layer="", sync_
     elif os.path.exists(name):
         if preprocessing == "auto":
             raise UserError(f"--preprocessing is missing: {name} does not say how its pixels are scaled; give caffe, tf, torch or none")
-        backbone, own = _from_file(name, shape), None
+        backbone, own = _from_file(name, shape, trusted), None
     else:
         backbone, own = _from_applications(name, weights, shape)
     if sync_batch_norm:
@@ -229,12 +231,8 @@ def _load_weights(backbone, name, weights):
         raise UserError(f"--backbone_weights={weights} do not fit {name} without its top layer: {error}") from error
 
 
-def _from_file(path, shape):
-    try:
-        backbone = tf.keras.models.load_model(path, compile=False)
-    except Exception as error:  # h5py, zipfile and Keras each raise their own
-        reason = str(error).splitlines()[0]
-        raise UserError(f"--backbone={path} cannot be read as a Keras 2 model (.h5, .keras or SavedModel): {reason}") from error
+def _from_file(path, shape, trusted):
+    backbone = model_files.load(path, trusted)
     if not getattr(backbone, "_is_graph_network", False):
         raise UserError(f"--backbone={path} is not a functional Keras model, so it cannot be cut into trunk and tail")
     if backbone.input_shape[1:3] not in (shape[:2], (None, None)):

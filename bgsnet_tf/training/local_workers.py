@@ -27,6 +27,7 @@ GRACE = 60  # seconds for a worker to save when another one has ended
 def main():
     settings = config.from_flags()
     given = [f"--{name}={value}" for name, value in settings.replace(strategy="multi_worker").values().items()]
+    given += ["--trust_backbone"] * settings.backbone.trust_backbone
     addresses = _free_addresses(flags.FLAGS.workers)
     workers = [_start(given, addresses, index) for index in range(len(addresses))]
     echoes = [threading.Thread(target=_echo, args=(index, worker.stdout)) for index, worker in enumerate(workers) if index]

@@ -18,7 +18,7 @@ from bgsnet_tf.training.checkpoints import StageFolder
 from bgsnet_tf.training.fitting import Fit, FitPhase, fit_stage
 
 STAGES = ("finetune", "meta", "bsnet")
-BRANCH_SWITCHES = ("gnet", "meta", "bsnet")  # whether a stage is used, which does not change what it learns
+NOT_LEARNT_FROM = ("gnet", "meta", "bsnet", "trust_backbone")  # whether a stage is used, or a file read, does not change what is learnt
 SUMMARY_IMAGES = 256  # behind TensorBoard's histograms
 
 
@@ -66,7 +66,7 @@ def stage_settings(run, name):
         "meta": (config.cache, config.meta),
         "bsnet": (config.cache, config.bsnet),
     }[name]
-    flags = {flag: value for section in sections for flag, value in vars(section).items() if flag not in BRANCH_SWITCHES}
+    flags = {flag: value for section in sections for flag, value in vars(section).items() if flag not in NOT_LEARNT_FROM}
     if name == "finetune":
         flags.update({flag: getattr(config.data, flag) for flag in ("image_size", "resize", "augment")})
     return {**shared, **flags}
@@ -116,7 +116,9 @@ def _build_backbone(run, weights):
         return backbone.identity(run.benchmark.features.shape[1])
     flags = run.config.backbone
     synchronized = run.config.run.sync_batch_norm and run.strategy.num_replicas_in_sync > 1
-    return backbone.build(flags.backbone, weights, run.config.data.image_size, flags.preprocessing, flags.split_layer, synchronized)
+    return backbone.build(
+        flags.backbone, weights, run.config.data.image_size, flags.preprocessing, flags.split_layer, synchronized, flags.trust_backbone
+    )
 
 
 def feature_cache(run, gnet, finetuned, test_rows=False):
