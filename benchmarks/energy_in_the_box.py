@@ -45,7 +45,7 @@ def grad_cam(bgsnet, attribution, image, direction):
     features = bgsnet.trunk(image[np.newaxis], training=False)
     with tf.GradientTape() as tape:
         tape.watch(features)
-        general, *special = [tail.network(features, training=False) for tail in [attribution.general_tail, *attribution.special_tails]]
+        general, *special = [tail.with_last_map(features) for tail in [attribution.general_tail, *attribution.special_tails]]
         attributes = None
         if special:
             embeddings = tf.stack([e for e, _ in special], axis=1)

@@ -37,8 +37,8 @@ class Attribution:
 
     def __init__(self, bgsnet):
         self.bgsnet = bgsnet
-        self.general_tail = _PooledTail(bgsnet.general_tail.graph)
-        self.special_tails = [] if bgsnet.bsnet is None else [_PooledTail(tail.graph) for tail in bgsnet.bsnet.tails]
+        self.general_tail = _PooledTail(bgsnet.general_tail)
+        self.special_tails = [] if bgsnet.bsnet is None else [_PooledTail(tail) for tail in bgsnet.bsnet.tails]
 
     def __call__(self, images):
         """Dict of `Decomposition`: `fused`, and where the branch is used `general`, `special` and `submodules` (B, N, …).
@@ -71,19 +71,31 @@ class Attribution:
 class _PooledTail:
     """A tail as its last feature map: trunk features (B, h', w', c) to e (B, K) and its `Decomposition` with K for A."""
 
-    def __init__(self, graph):
-        last_map, pooled, after = _pooling(graph.output)
-        self.network = tf.keras.Model(graph.input, [graph.output, last_map])
-        ends = [tf.fill([1, *pooled.shape[1:]], value) for value in (0.0, 1.0)]
+    def __init__(self, tail):
+        last_map, pooled, after = _pooling(tail.graph.output)
+        self.network = tf.keras.Model(tail.graph.input, [tail.graph.output, last_map])
+        self.last = [layer for layer in tail.layers if layer is not tail.graph]  # what a tail itself does behind its graph
+        zeros, ones = (tf.fill([1, *pooled.shape[1:]], value) for value in (0.0, 1.0))
         for layer in after:
-            ends = [layer(end) for end in ends]
-        self.shift, one = (tf.reshape(tf.cast(end, tf.float32), [-1]) for end in ends)
+            zeros, ones = layer(zeros), layer(ones)
+        self.shift, one = (self._embeddings(tf.reshape(end, [1, -1]))[0] for end in (zeros, ones))
         self.scale = one - self.shift
 
+    def with_last_map(self, features):
+        """e (B, K), and the last feature map (B, h, w, K) that it is pooled from."""
+        outputs, maps = self.network(features, training=False)
+        return self._embeddings(outputs), tf.cast(maps, tf.float32)
+
     def __call__(self, features):
-        embeddings, maps = (tf.cast(output, tf.float32) for output in self.network(features, training=False))
+        embeddings, maps = self.with_last_map(features)
         positions = maps.shape[1] * maps.shape[2]
         return embeddings, Decomposition(maps * (self.scale / positions), tf.broadcast_to(self.shift, tf.shape(embeddings)))
+
+    def _embeddings(self, outputs):
+        embeddings = tf.cast(outputs, tf.float32)
+        for layer in self.last:
+            embeddings = layer(embeddings)
+        return embeddings
 
 
 def _pooling(output):
