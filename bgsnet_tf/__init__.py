@@ -2,6 +2,10 @@
 
 import importlib.util
 import os
+from typing import TYPE_CHECKING, Union
+
+if TYPE_CHECKING:
+    from bgsnet_tf.exported.model import ExportedModel
 
 # TensorFlow 2.16 and later bring Keras 3; this project uses the Keras 2 API that `tf-keras` keeps.
 # TensorFlow reads the variable when it loads, so it is set before that.
@@ -12,8 +16,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 __version__ = "0.1.0"
 
 
-def load(version):
-    """Opens an export, such as "runs/demo/export/1", as an `bgsnet_tf.exported.model.ExportedModel`."""
+def load(version: Union[str, os.PathLike]) -> "ExportedModel":
+    """Opens an export, such as "runs/demo/export/1", for predictions, attributes and heat maps in Python."""
     from bgsnet_tf.exported.model import ExportedModel  # here, so that a command can read its flags before TensorFlow loads
 
     return ExportedModel(version)

@@ -12,6 +12,7 @@ from bgsnet_tf.data import checksums, images
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.evaluation import bootstrap, calibration, metrics
+from bgsnet_tf.exported import layout
 from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.planning import dry_run
 from bgsnet_tf.planning.parts import duration
@@ -263,6 +264,8 @@ def _write_version(run, bgsnet, reuse):
     with files.naming_full_disk(run.directory):
         path = versions.write_next(bgsnet, run.benchmark, run.views, run.config.evaluation.delta, directory, reuse)
     print(f"exported to {path}")
+    if reason := layout.read(path).no_heat_maps:
+        print(reason)
 
 
 def _pruned(bgsnet, threshold, count):

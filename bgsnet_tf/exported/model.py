@@ -137,7 +137,10 @@ class ExportedModel:
             raise UserError(f"{self.version}: {self.description.no_heat_maps}")
         numbers = range(len(self.attribute_names)) if attributes is None else [self._number(attribute) for attribute in attributes]
         names = tuple(self.attribute_names[i] for i in numbers)
-        (picture,) = next(pictures.batches(image, 1))
+        batch = next(pictures.batches(image, 2), [])
+        if len(batch) != 1:
+            raise UserError("heat maps are of a single image; call this for one after another")
+        (picture,) = batch
         ask = functools.partial(self._run, "explain", attribute_indices=np.array([numbers], np.int32))
         (answer,) = _answers([picture], ask)
         view = self._model.view(tf.constant([picture[1]]))[0].numpy()

@@ -185,6 +185,8 @@ MISTAKES = {
     "rank 0": (lambda m, p: m.predict(p, top_k=0), "top_k=0"),
     "branch": (lambda m, p: m.attributes(p, "both"), "which has fused, general, special"),
     "attribute": (lambda m, p: m.explain(p, ["constan"]), "is it 'constant'"),
+    "two images": (lambda m, p: m.explain([p, p]), "of a single image"),
+    "no image": (lambda m, p: m.explain([]), "of a single image"),
     "number": (lambda m, p: m.explain(p, [4]), "from 0 to 3"),
     "class": (lambda m, p: m.compare(p, "red", "purple"), "there is no class 'purple'"),
 }

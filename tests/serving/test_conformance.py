@@ -126,6 +126,17 @@ def test_rest_pixels(rest, exported):
 
 
 @pytest.mark.parametrize("form", ["instances", "inputs"])
+def test_rest_explain(rest, exported, form):
+    rows = [{"image_bytes": b64(contents), "attribute_indices": [3, i % 3]} for i, contents in enumerate(exported.image_bytes)]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    _, answer = rest(":predict", {"signature_name": "explain", form: rows if form == "instances" else columns})
+    names = ("maps_special", "constants_special")
+    found = {name: [row[name] for row in answer["predictions"]] if form == "instances" else answer["outputs"][name] for name in names}
+    expected = np.take_along_axis(exported.expected()["special"], np.array([row["attribute_indices"] for row in rows]), axis=1)
+    np.testing.assert_allclose(np.sum(found["maps_special"], axis=(1, 2)) + found["constants_special"], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("form", ["instances", "inputs"])
 def test_rest_zero_shot(rest, exported, form):
     unseen = exported.benchmark.unseen_classes
     vectors = exported.benchmark.attributes[unseen].tolist()

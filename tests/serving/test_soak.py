@@ -95,7 +95,7 @@ class Talk:
 
     def once(self, ask, rng):
         """Asks one signature; returns whether the request was malformed. Asserts on the answer."""
-        signature = rng.choice(["serving_default", "images", "zero_shot", "attributes", "classify"])
+        signature = rng.choice(["serving_default", "images", "zero_shot", "attributes", "classify", "explain"])
         rows, bad = rng.choices(range(len(self.files)), k=rng.randint(1, 4)), rng.random() < MALFORMED
         classes = self.vectors[rng.sample(range(len(self.vectors)), rng.randint(1, 50))]
         inputs = self.inputs(signature, rows, classes)
@@ -113,7 +113,11 @@ class Talk:
             return {"images": self.pixels[rows]}
         if signature == "classify":
             return {"files": files}
-        return {"image_bytes": files, **({"class_attributes": np.stack([classes] * len(rows))} if signature == "zero_shot" else {})}
+        more = {
+            "zero_shot": {"class_attributes": np.stack([classes] * len(rows))},
+            "explain": {"attribute_indices": np.tile(np.arange(4, dtype=np.int32), [len(rows), 1])},
+        }
+        return {"image_bytes": files, **more.get(signature, {})}
 
     def spoilt(self, inputs, rng):
         """The inputs with one of the mistakes that they can hold."""
@@ -123,6 +127,8 @@ class Talk:
             value = np.zeros((len(value), 500, 1, 3), np.uint8)
         elif name == "class_attributes":
             value = rng.choice([value * np.nan, value * 0, value[:, :, :3], value[:, :0]])
+        elif name == "attribute_indices":
+            value = rng.choice([value - 1, value + 1, value[1:]])
         else:
             value = [*value]
             value[rng.randrange(len(value))] = rng.choice(BAD_FILES)
@@ -138,9 +144,9 @@ class Talk:
             return
         if signature == "zero_shot":
             scores = self.attributes["fused"][rows] @ (classes / np.linalg.norm(classes, axis=1, keepdims=True)).T
-        if signature == "attributes":
+        if signature in ("attributes", "explain"):
             for name, branch in (("attributes", "fused"), ("attributes_general", "general"), ("attributes_special", "special")):
-                np.testing.assert_allclose(outputs[name], self.attributes[branch][rows], **close)
+                np.testing.assert_allclose(outputs[name], self.attributes[branch][rows], **{**close, "atol": 1e-4})
         else:
             np.testing.assert_allclose(outputs["scores"], scores, **close)
             np.testing.assert_array_equal(outputs["class_index"], scores.argmax(axis=1))
