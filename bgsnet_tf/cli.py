@@ -5,7 +5,7 @@ import sys
 
 from absl import app, flags, logging
 
-from bgsnet_tf import config, interruption
+from bgsnet_tf import config, files, interruption
 from bgsnet_tf.errors import Interrupted, UserError
 
 
@@ -24,6 +24,7 @@ def run(main):
 
     def guarded(argv):
         logging.set_verbosity(logging.WARNING)  # TensorFlow's notes on every saved model say nothing to a user
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no UTF-8
         interruption.raise_on_signals()
         try:
             if len(argv) > 1:
@@ -32,7 +33,7 @@ def run(main):
                 raise UserError("--trust_backbone stands in a flagfile; only you can give it, on the command line")
             main()
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {files.printable(str(error))}", file=sys.stderr)
             return 1
         except Interrupted as interrupted:
             print("interrupted; the same command continues the run", file=sys.stderr)

@@ -10,6 +10,7 @@ import fnmatch
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import zipfile
@@ -22,12 +23,23 @@ from bgsnet_tf.errors import UserError
 CHUNK = 1 << 24  # bytes
 UNFINISHED = ".bgsnet-unfinished"  # ends the name of all that the project is writing, and of nothing else
 HOLDER = "process "  # begins the content of a lock
+BREAKS_LINES = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # or terminals, or UTF-8
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def unfinished(path):
     """The name of `path` while it is written."""
     return f"{path}{UNFINISHED}"
+
+
+def printable(text):
+    """`text`, such as the name of a file, as one line of UTF-8: bytes that are no UTF-8, and what breaks lines, as in Python's strings."""
+
+    def escaped(match):
+        code = ord(match[0])
+        return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else match[0].encode("unicode_escape").decode()
+
+    return BREAKS_LINES.sub(escaped, text)
 
 
 def write_json(path, value, **options):

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from bgsnet_tf import cli
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.serving.client import answers, find_images
+from bgsnet_tf.serving.client.asking import answers, find_images
 
 THREADS = 2  # one batch is read while another is computed
 

@@ -11,7 +11,7 @@ import functools
 from absl import flags
 
 from bgsnet_tf import cli
-from bgsnet_tf.serving.client import find_images
+from bgsnet_tf.serving.client.asking import find_images
 
 
 def main():

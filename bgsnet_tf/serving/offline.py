@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.serving import records
-from bgsnet_tf.serving.client import answers
+from bgsnet_tf.serving.client.asking import answers
 
 THREADS = 2  # one batch is read and decoded while another is computed
 PROBLEM_COLUMNS = ("image", "problem")

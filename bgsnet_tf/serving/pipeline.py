@@ -14,6 +14,7 @@ from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunIn
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pvalue import TaggedOutput
 
+from bgsnet_tf import files
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.exported.model import ExportedModel
 from bgsnet_tf.exported.refusals import answer_apart
@@ -120,7 +121,7 @@ def _record(answered):
 
 def _problem(path, text):
     Metrics.counter(__name__, PROBLEMS).inc()
-    return TaggedOutput(PROBLEMS, (records.printable(path), " ".join(text.split())))
+    return TaggedOutput(PROBLEMS, (files.printable(os.fsdecode(path)), " ".join(text.split())))
 
 
 def _csv_line(cells):

@@ -2,7 +2,7 @@
 
 | field | tf.Example | Parquet |
 |---|---|---|
-| `image`: its path | bytes | string; bytes of the path that are no UTF-8 as `\\xNN` |
+| `image`: its path | bytes | string, `files.printable` |
 | `class_name`, the best class | bytes, UTF-8 | string |
 | `class_index`, its number | int64 | int64 |
 | `score` of it | float | float |
@@ -14,6 +14,7 @@ import os
 
 import tensorflow as tf
 
+from bgsnet_tf import files
 from bgsnet_tf.errors import UserError
 
 ROW_GROUP = 1000  # rows of Parquet that are held in memory
@@ -52,12 +53,7 @@ def example(fields):
 
 def row(fields):
     """A record's row of Parquet, by column."""
-    return {**fields, "image": printable(fields["image"])}
-
-
-def printable(path):
-    """A path, given as bytes, as text that is UTF-8."""
-    return path.decode(errors="backslashreplace")
+    return {**fields, "image": files.printable(os.fsdecode(fields["image"]))}
 
 
 def parquet_schema():

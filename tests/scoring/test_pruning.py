@@ -14,8 +14,8 @@ from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.evaluation import metrics
 from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.scoring import cost
+from tests.conftest import ROOT
 from tests.exports import untrained_bgsnet
-from tests.serving.test_client import ROOT
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype(np.float32)
 

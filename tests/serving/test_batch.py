@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
+from tests.conftest import ROOT
 from tests.serving.conftest import FORMATS, assert_scored, read_records
-from tests.serving.test_client import ROOT
 
 
 def run(*arguments):

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.serving.test_client import ROOT
+from tests.conftest import ROOT
 
 EXAMPLES = re.findall(r"```(bash|python)\n(.*?)```", (ROOT / "docs" / "serving.md").read_text(encoding="utf-8"), re.DOTALL)
 

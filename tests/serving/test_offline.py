@@ -10,7 +10,7 @@ from bgsnet_tf.errors import UserError
 from bgsnet_tf.exported.choices import choice
 from bgsnet_tf.exported.model import ExportedModel
 from bgsnet_tf.serving import offline, records
-from bgsnet_tf.serving.client import find_images
+from bgsnet_tf.serving.client.asking import find_images
 from tests.serving.conftest import FORMATS, assert_scored, read_records
 
 

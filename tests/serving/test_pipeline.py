@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from bgsnet_tf.errors import UserError
+from tests.conftest import ROOT
 from tests.serving.conftest import assert_scored, read_records
-from tests.serving.test_client import ROOT
 
 pytest.importorskip("apache_beam", reason="apache-beam is not installed; see requirements-beam.txt")
 

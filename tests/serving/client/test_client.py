@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.serving import client, transports
+from bgsnet_tf.exported import refusals
+from bgsnet_tf.serving.client import asking, checked, transports
 from bgsnet_tf.serving.server_files import MODEL_NAME
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from tests.conftest import ROOT
 
 
 @pytest.fixture(params=["REST", "gRPC"])
@@ -34,14 +34,6 @@ def models(served):
     yield served[0]
     served[0].failures.clear()
     served[0].join_seconds = 0.0
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Waits that the client asks for, in seconds, without waiting."""
-    waits = []
-    monkeypatch.setattr(client.time, "sleep", waits.append)
-    return waits
 
 
 @pytest.fixture
@@ -81,13 +73,13 @@ def test_classes_of_the_request(transport, exported):
 
 
 def test_a_model_without_zero_shot_is_named():
-    with pytest.raises(transports.Refused, match="has the signatures serving_default, but not zero_shot"):
-        transports._require_zero_shot({"serving_default": None})
+    with pytest.raises(refusals.Refused, match="has the signatures serving_default, but not zero_shot"):
+        checked.require_zero_shot({"serving_default": None})
 
 
 def test_only_the_bad_image_of_a_batch_has_no_answer(transport, exported, folder):
-    paths = client.find_images(str(folder))
-    entries = list(client.answers(paths, transport.classify, batch_size=5, concurrency=3, retries=0))
+    paths = asking.find_images(str(folder))
+    entries = list(asking.answers(paths, transport.classify, batch_size=5, concurrency=3, retries=0))
     assert [path for path, _, _ in entries] == paths and len(paths) == 8
     assert [path.endswith("3.jpg") for path in paths] == [problem is not None for _, _, problem in entries]
     assert "neither a JPEG nor a PNG" in next(problem for _, _, problem in entries if problem)
@@ -100,12 +92,12 @@ def test_a_bad_image_costs_only_itself_where_the_server_joins_requests(transport
     def ask(files):
         try:
             return transport.classify(files)
-        except transports.Refused:
+        except refusals.Refused:
             joined.append(len(files))
             raise
 
     paths = [str(folder / name) for name in ("0.jpg", "3.jpg", "1.jpg")] * 6
-    entries = list(client.answers(paths, ask, batch_size=1, concurrency=4, retries=0))
+    entries = list(asking.answers(paths, ask, batch_size=1, concurrency=4, retries=0))
     assert [path.endswith("3.jpg") for path in paths] == [problem is not None for _, _, problem in entries]
     assert len(joined) > 2 * 6  # good images were refused with a bad one, and asked again
 
@@ -116,33 +108,35 @@ def test_what_is_refused_is_asked_again_in_halves():
     def ask(files):
         asked.append(list(files))
         if "bad" in files:
-            raise transports.Refused("Graph execution error: <stack traces unavailable>\nthis is bad\n\t [[{{node x}}]]")
+            raise refusals.Refused("Graph execution error: <stack traces unavailable>\nthis is bad\n\t [[{{node x}}]]")
         return [file.upper() for file in files]
 
-    found = client.answer_apart(["a", "b", "bad", "c"], ask)
+    found = refusals.answer_apart(["a", "b", "bad", "c"], ask)
     assert found == [("A", None), ("B", None), (None, "this is bad"), ("C", None)]
     assert asked == [["a", "b", "bad", "c"], ["a", "b"], ["bad", "c"], ["bad"], ["c"]]
 
 
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "RESOURCE_EXHAUSTED"])
-def test_an_overloaded_server_is_asked_again_after_longer_waits(transport, models, quick, exported, code):
+def test_an_overloaded_server_is_asked_again_after_longer_waits(transport, models, exported, code):
+    waits = []
     models.failures += [overload(code)] * 3
-    found = client._patiently(lambda: transport.classify(exported.image_bytes[:1]), retries=3)
-    assert len(found) == 1 and len(quick) == 3
-    assert all(0.5 * client.FIRST_WAIT * 2**i <= wait <= client.FIRST_WAIT * 2**i for i, wait in enumerate(quick))
+    found = asking.patiently(lambda: transport.classify(exported.image_bytes[:1]), 3, waits.append)
+    assert len(found) == 1 and len(waits) == 3
+    assert all(0.5 * asking.FIRST_WAIT * 2**i <= wait <= asking.FIRST_WAIT * 2**i for i, wait in enumerate(waits))
 
 
-def test_a_server_that_stays_overloaded_is_given_up(transport, models, quick, exported):
+def test_a_server_that_stays_overloaded_is_given_up(transport, models, exported):
     models.failures += [overload("UNAVAILABLE")] * 3
     with pytest.raises(UserError, match="still overloaded after 2 retries"):
-        client._patiently(lambda: transport.classify(exported.image_bytes[:1]), retries=2)
+        asking.patiently(lambda: transport.classify(exported.image_bytes[:1]), 2, lambda seconds: None)
 
 
-def test_a_bad_request_is_not_sent_again(transport, models, quick):
+def test_a_bad_request_is_not_sent_again(transport, models):
+    waits = []
     models.failures += [overload("INVALID_ARGUMENT")]
-    with pytest.raises(transports.Refused, match="queue is full"):
-        client._patiently(lambda: transport.classify([b"a"]), retries=5)
-    assert not quick and not models.failures
+    with pytest.raises(refusals.Refused, match="queue is full"):
+        asking.patiently(lambda: transport.classify([b"a"]), 5, waits.append)
+    assert not waits and not models.failures
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
