@@ -82,7 +82,7 @@ def export(config, prune_threshold=0.0, prune_to=0):
     if prune_threshold or prune_to:
         whole, bgsnet = bgsnet, _pruned(bgsnet, prune_threshold, prune_to)
         print(cost.format_table({name: _cost(run, network) for name, network in (("whole", whole), ("pruned", bgsnet))}))
-    with files.locked(run.directory):
+    with files.naming_unwritable(run.directory), files.locked(run.directory):
         _write_version(run, bgsnet, reuse=False)
 
 
@@ -261,8 +261,7 @@ def _require_test_rows(benchmark):
 
 def _write_version(run, bgsnet, reuse):
     directory = os.path.join(run.directory, "export")
-    with files.naming_full_disk(run.directory):
-        path = versions.write_next(bgsnet, run.benchmark, run.views, run.config.evaluation.delta, directory, reuse)
+    path = versions.write_next(bgsnet, run.benchmark, run.views, run.config.evaluation.delta, directory, reuse)
     print(f"exported to {path}")
     if reason := layout.read(path).no_heat_maps:
         print(reason)

@@ -172,7 +172,7 @@ class EvaluationConfig:
     delta_general: float = _option(0.0, "The same for GNet's scores alone, whose scale is another.")
     delta_special: float = _option(0.0, "The same for BSNet's scores alone.")
     calibrate: bool = _option(False, "First run the whole validation split below --run_dir, and take delta from it.")
-    eval_batch_size: int = _option(64, "Images a batch where nothing is trained.", _at_least(1))
+    eval_batch_size: int = _option(64, "Images a batch where nothing is trained.", _between(1, 4096))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,6 +25,7 @@ UNFINISHED = ".bgsnet-unfinished"  # ends the name of all that the project is wr
 HOLDER = "process "  # begins the content of a lock
 BREAKS_LINES = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # or terminals, or UTF-8
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 
 
 def unfinished(path):
@@ -62,7 +63,7 @@ def write_arrays(path, arrays):
     """Writes a .npz file of name to array, under a temporary name first."""
     directory = os.path.dirname(path)
     os.makedirs(directory, exist_ok=True)
-    with naming_full_disk(directory):
+    with naming_unwritable(directory):
         with open(f"{path}.part", "wb") as file:
             np.savez(file, **arrays)
         os.replace(f"{path}.part", path)
@@ -125,19 +126,25 @@ def lay_over(source, directory, own):
 
 
 @contextlib.contextmanager
-def naming_full_disk(directory):
-    """Turns a failure to write below `directory` for want of space into a `UserError`."""
+def naming_unwritable(directory):
+    """Turns a failure to write below `directory`, for want of space or permission, into a `UserError`."""
     try:
         yield
     except Exception as error:
-        # TensorFlow reports the system's error as text alone.
-        if getattr(error, "errno", None) not in FULL_DISK and not any(os.strerror(number) in str(error) for number in FULL_DISK):
-            raise
-        free = shutil.disk_usage(directory).free
-        raise UserError(
-            f"{directory} cannot be written: the disk is full, or a quota or file-size limit is reached ({free / 1e6:.0f} MB free); "
-            "make room, and the same command continues from what was written before"
-        ) from error
+        if _is_of(error, FULL_DISK):
+            free = shutil.disk_usage(os.path.dirname(os.path.abspath(directory))).free
+            raise UserError(
+                f"{directory} cannot be written: the disk is full, or a quota or file-size limit is reached ({free / 1e6:.0f} MB free); "
+                "make room, and the same command continues from what was written before"
+            ) from error
+        if _is_of(error, NOT_ALLOWED):
+            raise UserError(f"{directory} cannot be written: {printable(str(error))}; mend that, or give another folder") from error
+        raise
+
+
+def _is_of(error, numbers):
+    """Whether it is one of these errors of the system, which TensorFlow reports as text alone."""
+    return getattr(error, "errno", None) in numbers or any(os.strerror(number) in str(error) for number in numbers)
 
 
 @contextlib.contextmanager
@@ -159,9 +166,9 @@ def locked(directory):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = file.read() or "another process"
-            raise UserError(f"--run_dir={directory} is in use by {holder}; wait for it or stop it") from error
+            raise UserError(f"{directory} is in use by {holder}; wait for it or stop it") from error
         if file.read(len(HOLDER)) not in ("", HOLDER):
-            raise UserError(f"{path} is no lock of a run, and is not overwritten: move it, or give another --run_dir")
+            raise UserError(f"{path} is no lock of this project, and is not overwritten: move it, or give another folder")
         file.seek(0)
         file.truncate()
         file.write(f"{HOLDER}{os.getpid()} on {socket.gethostname()}")

@@ -64,5 +64,5 @@ if __name__ == "__main__":
     )
     flags.DEFINE_string("output", "", "CSV file. Empty: standard output.")
     flags.DEFINE_integer("top_k", 1, "How many classes an image gets, best first.", 1)
-    flags.DEFINE_integer("batch_size", 32, "Images computed at a time.", 1)
+    flags.DEFINE_integer("batch_size", 32, "Images computed at a time.", 1, 4096)
     cli.run(main)

@@ -78,7 +78,7 @@ class _Shard:
         return False
 
     def write(self, fingerprint, arrays):
-        with files.naming_full_disk(self.directory):
+        with files.naming_unwritable(self.directory):
             for path, array in zip(self.arrays, arrays):
                 with open(files.unfinished(path), "wb") as file:
                     # Not numpy.save, whose C code does not see that the end of an array no longer fits the disk.

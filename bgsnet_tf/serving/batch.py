@@ -38,5 +38,5 @@ if __name__ == "__main__":
     flags.DEFINE_string("output", "", "Folder for the shards.")
     flags.DEFINE_enum("format", "tfrecord", ["tfrecord", "parquet"], "Of the shards; Parquet needs PyArrow.")
     flags.DEFINE_integer("shard_size", 10_000, "Images of a shard: what a stopped run loses at most.", 1)
-    flags.DEFINE_integer("batch_size", 32, "Images computed at a time.", 1)
+    flags.DEFINE_integer("batch_size", 32, "Images computed at a time.", 1, 4096)
     cli.run(main)

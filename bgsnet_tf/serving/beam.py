@@ -35,6 +35,6 @@ if __name__ == "__main__":
     )
     flags.DEFINE_string("output", "", "Folder for the shards.")
     flags.DEFINE_enum("format", "tfrecord", ["tfrecord", "parquet"], "Of the shards.")
-    flags.DEFINE_integer("batch_size", 32, "Most images computed at a time.", 1)
+    flags.DEFINE_integer("batch_size", 32, "Most images computed at a time.", 1, 4096)
     flags.DEFINE_string("beam_options", "", "Beam's own options, such as '--runner=FlinkRunner --flink_master=localhost:8081'.")
     cli.run(main)

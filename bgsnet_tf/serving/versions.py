@@ -30,16 +30,24 @@ def write_next(bgsnet, benchmark, views, delta, directory, reuse=False):
 
     Returns:
       The path of the version.
+
+    Raises:
+      UserError: where the directory cannot be written.
     """
-    os.makedirs(directory, exist_ok=True)
-    with _turn_in(directory), tempfile.TemporaryDirectory(prefix=".", suffix=files.UNFINISHED, dir=directory) as temporary:
+    with files.naming_unwritable(directory):
+        os.makedirs(directory, exist_ok=True)
+    with (
+        files.naming_unwritable(directory),
+        _turn_in(directory),
+        tempfile.TemporaryDirectory(prefix=".", suffix=files.UNFINISHED, dir=directory) as temporary,
+    ):
         server_files.write_missing(directory, temporary)
         served = ServedBGSNet(bgsnet, benchmark, views, delta, temporary)
         fingerprint = _fingerprint(served)
         if reuse and existing(directory):
             newest = os.path.join(directory, str(existing(directory)[-1]))
-            with contextlib.suppress(FileNotFoundError), open(os.path.join(newest, FINGERPRINT)) as file:
-                if file.read() == fingerprint:
+            with contextlib.suppress(OSError), open(os.path.join(newest, FINGERPRINT), "rb") as file:
+                if file.read() == fingerprint.encode():
                     return newest
         model = os.path.join(temporary, "model")
         _save(served, model, fingerprint)
@@ -48,7 +56,7 @@ def write_next(bgsnet, benchmark, views, delta, directory, reuse=False):
 
 def existing(directory):
     """Version numbers in a directory, ascending."""
-    return sorted(int(name) for name in os.listdir(directory) if name.isdigit())
+    return sorted(int(name) for name in os.listdir(directory) if name.isascii() and name.isdigit())
 
 
 @contextlib.contextmanager

@@ -72,7 +72,7 @@ class StageFolder:
         """Puts the settings on record before any checkpoint is written."""
         self._started = time.monotonic()
         if self._writes:
-            with files.naming_full_disk(os.path.dirname(self.path)):
+            with files.naming_unwritable(os.path.dirname(self.path)):
                 os.makedirs(self.path, exist_ok=True)
                 self._write()
 
@@ -189,7 +189,7 @@ class PhaseCheckpoints:
         shutil.rmtree(part, ignore_errors=True)
         try:
             os.makedirs(part)
-            with files.naming_full_disk(self.directory):
+            with files.naming_unwritable(self.directory):
                 self._checkpoint.write(os.path.join(part, PREFIX))
                 checksums = {name: files.checksum(os.path.join(part, name)) for name in os.listdir(part)}
                 files.write_json(os.path.join(part, CHECKSUMS), checksums)

@@ -9,6 +9,7 @@ import pytest
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.exported.choices import choice
 from bgsnet_tf.exported.model import ExportedModel
+from bgsnet_tf.files import locked
 from bgsnet_tf.serving import offline, records
 from bgsnet_tf.serving.client.asking import find_images
 from tests.serving.conftest import FORMATS, assert_scored, read_records
@@ -74,3 +75,42 @@ def test_a_path_that_is_no_utf_8_is_kept(ask, exported, tmp_path, form):
     offline.score([path], ask, str(tmp_path / "scored"), shard_size=3, batch_size=2, form=form)
     kept = f"{tmp_path}/caf\\xe9.jpg" if form == "parquet" else path
     assert list(read_records(str(tmp_path / "scored"))) == [kept]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_full_disk_gives_one_line_and_the_run_goes_on(photos, ask, tmp_path, form, file_size_limit):
+    output, paths = str(tmp_path / "scored"), find_images(str(photos))
+    with pytest.raises(UserError, match="scored cannot be written: the disk is full"), file_size_limit(300):
+        offline.score(paths, ask, output, shard_size=8, batch_size=4, form=form)
+    assert not any("part-" in name for name in os.listdir(output))
+    assert offline.score(paths, ask, output, shard_size=8, batch_size=4, form=form) == 1
+    assert len(read_records(output)) == 7
+
+
+@pytest.mark.parametrize("place", ["/proc/scored", "file", "file/scored"])
+def test_a_folder_that_cannot_be_made_gives_one_line(tmp_path, place):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="--output=.* cannot be made"):
+        offline.score(["a.jpg"], None, os.path.join(tmp_path, place), shard_size=3, batch_size=2)
+    assert os.listdir(tmp_path) == ["file"] and (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\xff", b"[" * 100_000, b"{}"])
+def test_a_folder_whose_note_is_damaged_is_left_alone(tmp_path, damaged):
+    (tmp_path / "batch.json").write_bytes(damaged)
+    with pytest.raises(UserError, match="give another folder"):
+        offline.score(["a.jpg"], None, str(tmp_path), shard_size=3, batch_size=2)
+    assert (tmp_path / "batch.json").read_bytes() == damaged
+
+
+def test_two_runs_do_not_write_one_folder(tmp_path):
+    with locked(str(tmp_path)), pytest.raises(UserError, match="is in use by process"):
+        offline.score(["a.jpg"], None, str(tmp_path), shard_size=3, batch_size=2)
+
+
+def test_problems_of_an_attempt_that_was_stopped_are_not_kept(photos, ask, tmp_path):
+    output = tmp_path / "scored"
+    output.mkdir()
+    (output / "part-00000-of-00001.problems.csv").write_text("image,problem\n")
+    offline.score([str(photos / "0.jpg")], ask, str(output), shard_size=3, batch_size=2)
+    assert sorted(os.listdir(output)) == [".lock", "batch.json", "part-00000-of-00001.tfrecord"]

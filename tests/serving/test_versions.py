@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from bgsnet_tf import files
+from bgsnet_tf.errors import UserError
 from bgsnet_tf.serving import server_files, versions, warmup
 from tests.conftest import ROOT
 
@@ -155,3 +156,24 @@ def test_every_signature_has_a_warmup_record_that_it_answers(exported):
         assert all(output.shape[0] == 1 for output in outputs.values())
         answered.add(request.model_spec.signature_name)
     assert answered == {"serving_default", "images", "zero_shot", "attributes", "classify", "explain"}
+
+
+def test_a_full_disk_gives_one_line_and_leaves_no_version(exported, tmp_path, file_size_limit):
+    with pytest.raises(UserError, match="cannot be written: the disk is full"), file_size_limit(20_000):
+        write_next(exported, tmp_path)
+    assert not [name for name in os.listdir(tmp_path) if name.isdigit() or name.endswith(files.UNFINISHED)]
+
+
+def test_a_folder_that_cannot_be_made_gives_one_line(exported, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for directory in (tmp_path / "file", tmp_path / "file" / "export"):
+        with pytest.raises(UserError, match="cannot be written"):
+            write_next(exported, directory)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_what_else_lies_there_is_no_version(exported, tmp_path, monkeypatch):
+    monkeypatch.setattr(versions, "_save", lambda served, path, fingerprint: os.mkdir(path))
+    (tmp_path / "²").mkdir()
+    (tmp_path / "7").write_text("no folder")
+    assert write_next(exported, tmp_path, reuse=True) == str(tmp_path / "8")
