@@ -299,6 +299,6 @@ def of_run(flag_values=flags.FLAGS):
     define_flags(stored)
     try:
         stored(["", f"--flagfile={path}", *given])
-    except flags.Error as error:
+    except (flags.Error, ValueError, OSError) as error:  # beside wrong flags, bytes that are no text
         raise UserError(f"{path} does not fit this version of the project: {error}") from error
     return from_flags(stored).replace(trust_backbone=flag_values["trust_backbone"].value)

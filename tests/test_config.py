@@ -47,7 +47,9 @@ def test_every_flag_has_help_that_ends_a_sentence():
             assert field.metadata["help"].rstrip().endswith((".", ")")), field.name
 
 
-@pytest.mark.parametrize("argument", ["--eta=-1", "--submodules=0", "--split_index=4", "--warmup=2", "--inner_lr=0", "--s_max=0.5"])
+@pytest.mark.parametrize(
+    "argument", ["--eta=-1", "--submodules=0", "--eval_batch_size=5000", "--split_index=4", "--warmup=2", "--inner_lr=0", "--s_max=0.5"]
+)
 def test_a_value_out_of_range_names_its_flag(argument):
     with pytest.raises(flags.IllegalFlagValueError, match=argument.split("=")[0]):
         parse(argument)

@@ -1,8 +1,9 @@
 """A benchmark of eight rows in the published form of xlsa17, to damage in tests."""
 
-import generated_images
 import numpy as np
 import scipy.io
+
+from tests.data import generated_images
 
 CLASSES = ["cat", "dog", "horse", "whale"]
 FOLDERS = ["cat", "cat", "dog", "dog", "horse", "horse", "whale", "whale"]

@@ -12,33 +12,7 @@ from bgsnet_tf.serving.client import checked, rest
 from bgsnet_tf.serving.client.asking import answers
 from bgsnet_tf.serving.client.failures import Garbled, Lost
 from bgsnet_tf.serving.client.transports import connect
-from tests.serving.client.raw_server import classified, http, reset, serving
-
-CLASSIFIED = {  # what comes in place of the answer for two images
-    "garbage": http(b"\xff\x00hello"),
-    "nothing": b"",
-    "an empty body": http(b""),
-    "null": http(b"null"),
-    "other JSON": http(b'{"outputs": []}'),
-    "a cut header": b"HTTP/1.1 200 OK\r\nContent-Le",
-    "a cut body": http(b'{"result": []}')[:-5],
-    "a cut chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n50\r\n{",
-    "a chunk of negative size": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{}\r\n0\r\n\r\n",
-    "another protocol": b"SSH-2.0-OpenSSH_9.2\r\n",
-    "no status": b"HTTP/1.1 OK\r\n\r\n",
-    "a line without end": b"HTTP/1.1 200 OK\r\nA: " + b"a" * 100_000,
-    "too few results": classified(1),
-    "too many results": classified(3),
-    "no list": http(b'{"result": 5}'),
-    "results of no list": http(b'{"result": [5, 5]}'),
-    "an image without classes": http(b'{"result": [[["cat", 1]], []]}'),
-    "names that are numbers": http(b'{"result": [[[1, 1]], [[1, 1]]]}'),
-    "scores that are text": http(b'{"result": [[["cat", "a"]], [["cat", 1]]]}'),
-    "scores that are NaN": http(b'{"result": [[["cat", NaN]], [["cat", 1]]]}'),
-    "scores that are infinite": http(b'{"result": [[["cat", 1e999]], [["cat", 1]]]}'),
-    "scores beyond floats": http(b'{"result": [[["cat", 1%s]], [["cat", 1]]]}' % (b"0" * 400)),
-    "deep JSON": http(b"[" * 100_000),
-}
+from tests.serving.client.raw_server import NO_ANSWERS, classified, http, reset, serving
 
 
 @pytest.fixture
@@ -59,10 +33,10 @@ def ask(server, images, retries=0, timeout=20.0):
     return list(answers(images, transport.classify, 2, 1, retries, transport.close))
 
 
-@pytest.mark.parametrize("name", CLASSIFIED)
+@pytest.mark.parametrize("name", NO_ANSWERS)
 def test_what_is_no_answer_marks_its_images_and_the_rest_goes_on(images, name):
     sent = itertools.count()
-    with serving(lambda connection, count: connection.sendall(CLASSIFIED[name] if next(sent) == 1 else classified(count))) as server:
+    with serving(lambda connection, count: connection.sendall(NO_ANSWERS[name] if next(sent) == 1 else classified(count))) as server:
         entries = ask(server, images)
     assert [path for path, _, _ in entries] == images and next(sent) == 3
     for i, (_, answer, problem) in enumerate(entries):

@@ -1,0 +1,120 @@
+"""Fuzzes one target: python -m tests.fuzzing images --inputs=30000 [--seconds=600] [--failures=FOLDER]
+
+Guided by coverage where atheris is installed (pip install atheris; it has no wheels for all systems), else by Hypothesis,
+which damages the seeds at random. It ends with status 1 at the first input that a target cannot bear, and writes it below --failures.
+"""
+
+import argparse
+import os
+import pathlib
+import sys
+import tempfile
+import time
+import traceback
+
+ENGINES = ("atheris", "hypothesis")
+
+
+class Counted:
+    """A target that ends the process after so many inputs, or seconds, with a line on what they took."""
+
+    def __init__(self, name, read, inputs, seconds, failures):
+        self.name, self.read, self.inputs, self.failures = name, read, inputs, failures
+        self.begin, self.seconds, self.count, self.memory_after_a_tenth = time.monotonic(), seconds, 0, None
+
+    def __call__(self, contents):
+        try:
+            self.read(contents)
+        except Exception:
+            path = os.path.join(self.failures, f"{self.name}-{abs(hash(contents)):x}")
+            pathlib.Path(path).write_bytes(contents)
+            traceback.print_exc()
+            self.leave(1, f"{self.name} cannot bear {path}: {contents[:200]!r}")
+        self.count += 1
+        done = max(self.count / self.inputs, (time.monotonic() - self.begin) / self.seconds)
+        if self.memory_after_a_tenth is None and done >= 0.1:
+            self.memory_after_a_tenth = resident_mb()
+        if done >= 1:
+            memory = f"memory {self.memory_after_a_tenth} MB after a tenth, {resident_mb()} MB at the end"
+            self.leave(0, f"{self.name}: {self.count} inputs in {time.monotonic() - self.begin:.0f} s, {memory}")
+
+    def leave(self, status, message):
+        print(message, flush=True)
+        sys.stderr.flush()
+        os._exit(status)  # libFuzzer has no other end that is a success
+
+
+def resident_mb():
+    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") // 1_000_000
+
+
+def with_atheris(target, folder, count, seed):
+    import atheris
+
+    with atheris.instrument_imports(include=["bgsnet_tf"]):
+        seeds, read = target(folder)
+    corpus = tempfile.mkdtemp(dir=folder)
+    for i, contents in enumerate(seeds):
+        pathlib.Path(corpus, str(i)).write_bytes(contents)
+    arguments = [
+        f"-seed={seed + 1}",
+        "-rss_limit_mb=0",
+        "-timeout=60",
+        f"-max_len={max(map(len, seeds)) + 64}",
+        "-verbosity=0",
+        f"-artifact_prefix={corpus}/",
+        corpus,
+    ]
+    atheris.Setup([sys.argv[0], *arguments], count(read))
+    atheris.Fuzz()
+
+
+def with_hypothesis(target, folder, count, seed):
+    import hypothesis
+    from hypothesis import strategies as st
+
+    seeds, read = target(folder)
+    counted = count(read)
+    edit = st.tuples(st.floats(0, 1), st.integers(0, 40), st.binary(max_size=8))
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(max_examples=10**9, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck))
+    @hypothesis.given(st.sampled_from(seeds), st.lists(edit, max_size=4))
+    def fuzz(contents, edits):
+        for place, length, replacement in edits:
+            start = int(place * len(contents))
+            contents = contents[:start] + replacement + contents[start + length :]
+        counted(contents)
+
+    while True:
+        fuzz()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("target")
+    parser.add_argument("--inputs", type=int, default=30_000)
+    parser.add_argument("--seconds", type=float, default=1e9)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--failures", default=".")
+    parser.add_argument("--engine", choices=ENGINES)
+    values = parser.parse_args()
+    engine = values.engine
+    if not engine:
+        import importlib.util
+
+        engine = ENGINES[0] if importlib.util.find_spec("atheris") else ENGINES[1]
+    from tests.fuzzing.targets import TARGETS
+
+    with tempfile.TemporaryDirectory() as folder:
+        run = with_atheris if engine == "atheris" else with_hypothesis
+
+        def count(read):
+            return Counted(f"{values.target} ({engine})", read, values.inputs, values.seconds, values.failures)
+
+        run(TARGETS[values.target], pathlib.Path(folder), count, values.seed)
+
+
+if __name__ == "__main__":
+    main()
