@@ -23,7 +23,6 @@ from bgsnet_tf.serving import versions
 from bgsnet_tf.training import run_folder, stages, strategy
 from bgsnet_tf.training.run import Run
 
-ATTRIBUTES = "attributes.npz"  # of the test rows, those of test_seen first: branch to (n, A) predicted attributes
 DELTA_FLAGS = {"fused": "delta", "general": "delta_general", "special": "delta_special"}
 
 
@@ -151,7 +150,7 @@ def evaluate(config, html=True):
         results["gates"] = [float(gate) for gate in bgsnet.bsnet.gates()]
     if config.data.split == "final":
         results["best_H_on_test"] = {name: metrics.curve(found, *labels).best_H for name, found in decisions.items()}
-    files.write_arrays(os.path.join(run.directory, ATTRIBUTES), attributes)
+    files.write_arrays(os.path.join(run.directory, result_tables.ATTRIBUTES), attributes)
     per_class = result_tables.per_class_table(benchmark.class_names, scores, *truth, deltas)
     result_tables.write_results(run.directory, results, per_class)
     print(result_tables.format_table(results))
@@ -192,9 +191,15 @@ def validation_run(config):
     return config.replace(split="validation", calibrate=False, run_dir=os.path.join(config.run.run_dir, "validation"))
 
 
-def with_deltas(config, deltas):
-    """`config` with the δ of every branch, in thousandths, as its flags."""
-    return config.replace(calibrate=False, **{DELTA_FLAGS[name]: round(delta, 3) for name, delta in deltas.items() if name in DELTA_FLAGS})
+def with_choices(config, results):
+    """`config` with all that its validation run chose as its flags: the δ of every branch, in thousandths.
+
+    Args:
+      config: of the final split.
+      results: the content of the `results.json` of `validation_run`.
+    """
+    deltas = {DELTA_FLAGS[name]: round(delta, 3) for name, delta in results["deltas"].items() if name in DELTA_FLAGS}
+    return config.replace(calibrate=False, **deltas)
 
 
 def _calibrated(config):
@@ -204,7 +209,7 @@ def _calibrated(config):
     if run.worker.is_chief:
         evaluate(validation)
     run.wait_for_workers()
-    return with_deltas(config, files.read_json(os.path.join(run.directory, "results.json"))["deltas"])
+    return with_choices(config, files.read_json(os.path.join(run.directory, "results.json")))
 
 
 def open_run(config):

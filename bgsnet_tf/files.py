@@ -64,9 +64,9 @@ def write_arrays(path, arrays):
     directory = os.path.dirname(path)
     os.makedirs(directory, exist_ok=True)
     with naming_unwritable(directory):
-        with open(f"{path}.part", "wb") as file:
+        with open(unfinished(path), "wb") as file:
             np.savez(file, **arrays)
-        os.replace(f"{path}.part", path)
+        os.replace(unfinished(path), path)
 
 
 def read_arrays(path):

@@ -50,39 +50,63 @@ def _replicates(labels, predictions, rng):
 def compare(models, others, labels_seen, labels_unseen, seed=0):
     """How far models are above others that scored the same test images, with an interval over images and seeds together.
 
-    The difference is the mean over pairs of runs, one pair a seed. Its variance is the sum of two: that of the pairs' differences
-    over the number of pairs, and that of the mean difference when the images of each class are drawn again (bootstrap, the same
-    images for all runs). The interval is Student's with Satterthwaite's degrees of freedom. A single pair says nothing of seeds:
-    its interval is over images alone.
-
     Args:
       models, others: sequences of `metrics.Decisions`, one a seed, in the same order.
       labels_seen, labels_unseen: (images,) classes of the images that they are about.
       seed: equal calls give equal intervals.
 
     Returns:
-      dict of T and AUSUC, and of U, S and H where all have a δ, to {"difference", "low", "high", "p"}: percent, the ends of the
-      interval at a level of `CONFIDENCE`, and the two-sided p-value, None where nothing varies.
+      dict of T and AUSUC, and of U, S and H where all have a δ, to an `interval`.
+    """
+    found = replicate([*models, *others], labels_seen, labels_unseen, seed)
+    return {name: interval(values[: len(models)] - values[len(models) :]) for name, values in found.items()}
+
+
+def replicate(models, labels_seen, labels_unseen, seed=0):
+    """Figures of models on the test images, and on `PAIRED_REPLICATES` redraws of them, the same for all models.
+
+    Args: as `compare`, of M models.
+
+    Returns:
+      dict of T and AUSUC, and of U, S and H where all have a δ, to (M, 1 + replicates) in percent, the true images first.
     """
     rng = np.random.default_rng(seed)
-    each = metrics.image_weights(labels_seen)[np.newaxis], metrics.image_weights(labels_unseen)[np.newaxis]
-    between = [_differences(*pair, *each) for pair in zip(models, others)]
-    found = []
+    found = [
+        [
+            _figures(model, metrics.image_weights(labels_seen)[np.newaxis], metrics.image_weights(labels_unseen)[np.newaxis])
+            for model in models
+        ]
+    ]
     for _ in range(-(-PAIRED_REPLICATES // CHUNK)):
         drawn = _drawn(labels_seen, rng), _drawn(labels_unseen, rng)
-        found.append([_differences(*pair, *drawn) for pair in zip(models, others)])
-    return {
-        name: _interval(
-            np.concatenate([of_pair[name] for of_pair in between]),
-            np.concatenate([np.mean([of_pair[name] for of_pair in of_chunk], axis=0) for of_chunk in found]),
-        )
-        for name in between[0]
-    }
+        found.append([_figures(model, *drawn) for model in models])
+    names = [name for name in found[0][0] if all(name in figures for figures in found[0])]
+    return {name: np.concatenate([[figures[name] for figures in chunk] for chunk in found], axis=1) for name in names}
 
 
-def _differences(model, other, *weights):
-    figures = [_figures(found, *weights) for found in (model, other)]
-    return {name: figures[0][name] - figures[1][name] for name in figures[0] if name in figures[1]}
+def interval(values):
+    """The mean over seeds, with Student's interval.
+
+    Its variance is the sum of two: that of the seeds' values over their number, and that of the mean when the images of each class
+    are drawn again. Its degrees of freedom are Satterthwaite's. One seed says nothing of others: its interval is over images alone.
+
+    Args:
+      values: (seeds, 1 + replicates), as of `replicate`, or differences of such.
+
+    Returns:
+      {"difference": the mean, "low", "high": the ends at a level of `CONFIDENCE`, "p": the two-sided p-value that it is 0, None
+      where nothing varies}.
+    """
+    seeds, mean = len(values), values.mean(axis=0)
+    difference = float(mean[0])
+    of_seeds = np.var(values[:, 0], ddof=1) / seeds if seeds > 1 else 0.0
+    variance = of_seeds + np.var(mean[1:])
+    if variance < ROUNDING:
+        return {"difference": difference, "low": difference, "high": difference, "p": None}
+    student = scipy.stats.t((variance / of_seeds) ** 2 * (seeds - 1)) if of_seeds > 0 else scipy.stats.norm()
+    low, high = difference + np.sqrt(variance) * np.array(student.interval(CONFIDENCE))
+    p = 2 * student.sf(abs(difference) / np.sqrt(variance))
+    return {"difference": difference, "low": float(low), "high": float(high), "p": float(p)}
 
 
 def _figures(found, seen, unseen):
@@ -108,20 +132,3 @@ def _drawn(labels, rng):
         times = rng.multinomial(len(images), np.full(len(images), 1 / len(images)), size=CHUNK)
         weights[:, images] = times * (100 / (len(classes) * len(images)))
     return weights
-
-
-def _interval(between, replicates):
-    """The interval of a mean of (pairs,) differences; `replicates` of that mean are of other images."""
-    difference, pairs = float(np.mean(between)), len(between)
-    of_seeds = np.var(between, ddof=1) / pairs if pairs > 1 else 0.0
-    variance = of_seeds + np.var(replicates)
-    if variance < ROUNDING:
-        return {"difference": difference, "low": difference, "high": difference, "p": None}
-    student = scipy.stats.t((variance / of_seeds) ** 2 * (pairs - 1)) if of_seeds > 0 else scipy.stats.norm()
-    low, high = difference + np.sqrt(variance) * np.array(student.interval(CONFIDENCE))
-    return {
-        "difference": difference,
-        "low": float(low),
-        "high": float(high),
-        "p": float(2 * student.sf(abs(difference) / np.sqrt(variance))),
-    }

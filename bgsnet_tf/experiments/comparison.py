@@ -1,27 +1,24 @@
-"""Variants of a model over several seeds: mean, deviation, and what differs from the base by more than noise.
+"""Variants of a model over several seeds: mean, deviation, and what differs from its reference by more than noise.
 
 `rows` is a list of dicts, one a variant and seed: {"variant": …, "seed": …, "T": …, …, "gates": …, "delta": …} with
-accuracies in percent; `gates` is None for a variant without gates. Every variant has the same seeds, in the same order.
+accuracies in percent; `gates` is None for a variant without gates.
 """
 
 import json
-import math
 import pathlib
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 
+from bgsnet_tf.evaluation import bootstrap
 from bgsnet_tf.reporting import experiment_page, figures
 from bgsnet_tf.reporting.result_tables import COLUMNS as ACCURACIES
 from bgsnet_tf.reporting.result_tables import write_atomically
 
 SIGNIFICANCE = 0.05
-ROUNDING = 1e-9  # percent; differences that agree to this are the same
-FIGURES = (*ACCURACIES, "gates")
 
 
-def report(title, command, notes, outcomes, flags=()):
+def report(title, command, notes, outcomes, flags=(), accuracies=ACCURACIES):
     """All that the files of an experiment say, as one dict for JSON.
 
     Args:
@@ -30,12 +27,15 @@ def report(title, command, notes, outcomes, flags=()):
       notes: sentences about what the figures are.
       outcomes: a `runs.Outcome` for every variant and seed, those of the base first.
       flags: names of flags whose values stand in the rows.
+      accuracies: those that are compared; of the others nothing is said.
 
     Returns:
       The result of `compare`, and {"title", "command", "notes", "dataset", "versions": [dicts; more than one where it was
       continued with other ones], "flags": {of the base}, "rows"}.
     """
-    rows = [outcome.row(flags) for outcome in outcomes]
+    rows = [
+        {name: value for name, value in outcome.row(flags).items() if name in accuracies or name not in ACCURACIES} for outcome in outcomes
+    ]
     versions = []
     for outcome in outcomes:
         if outcome.results["versions"] not in versions:
@@ -45,7 +45,7 @@ def report(title, command, notes, outcomes, flags=()):
         "title": title,
         "command": command,
         "dataset": base["dataset"],
-        **compare(rows, outcomes[0].variant.name),
+        **compare(outcomes, accuracies),
         "notes": notes,
         "versions": versions,
         "flags": base["flags"],
@@ -53,47 +53,84 @@ def report(title, command, notes, outcomes, flags=()):
     }
 
 
-def compare(rows, full):
-    """Statistics of all variants against the one named `full`.
-
-    The test is Student's paired t-test over seeds: a variant shares its seed's fine-tuned backbone, data order and
-    episodes with the full model, so their difference varies less than either.
+def compare(outcomes, accuracies=ACCURACIES):
+    """Statistics of all variants, and what separates each from those that it is `against`.
 
     Returns:
-      {"seeds": […], "variants": {name: {figure: {"mean", "std", "difference", "p", "within_noise"}}}}; figures are the
-      accuracies and `gates`. `std` has seeds − 1 in the denominator and is None with one seed. `difference` and what
-      follows are of accuracies of other variants than `full`. p is None where it is undefined, with one seed or with
-      the same difference in every seed; the difference then counts as noise.
+      {"accuracies": the names, "seeds": […], "variants": {name: {figure: {"mean", "std"}}}, "differences": [{"variant",
+      "against", accuracy: {"difference", "low", "high", "p", "p_holm", "beyond_noise"}}]}; figures are the accuracies and
+      `gates`. `std` has the number − 1 in its denominator and is None with one seed. Intervals and p are those of
+      `bootstrap.interval`, over seeds and test images; `p_holm` is p after Holm's correction for all comparisons here, and a
+      difference is `beyond_noise` where that is below `SIGNIFICANCE` and there are several seeds. A variant that is tested on
+      other images than the base is compared with nothing.
     """
-    table = pd.DataFrame(rows)
-    of_full = table[table["variant"] == full]
-    by_variant = {}
-    for name, of_variant in table.groupby("variant", sort=False):
-        row = {figure: _spread(of_variant[figure]) for figure in (*ACCURACIES, "gates") if of_variant[figure].notna().all()}
-        if name != full:
-            for figure in ACCURACIES:
-                row[figure].update(_paired(of_variant[figure].to_numpy(), of_full[figure].to_numpy()))
-        by_variant[name] = row
-    return {"seeds": of_full["seed"].tolist(), "variants": by_variant}
+    by_name = {}
+    for outcome in outcomes:
+        by_name.setdefault(outcome.variant.name, []).append(outcome)
+    seeds = [outcome.seeds[0] for outcome in by_name[outcomes[0].variant.name]]
+    variants = {}
+    for name, of_variant in by_name.items():
+        rows = pd.DataFrame([outcome.row() for outcome in of_variant])
+        variants[name] = {figure: _spread(rows[figure]) for figure in (*accuracies, "gates") if rows[figure].notna().all()}
+    return {"accuracies": list(accuracies), "seeds": seeds, "variants": variants, "differences": _differences(by_name, seeds, accuracies)}
 
 
 def _spread(values):
     return {"mean": float(values.mean()), "std": float(values.std(ddof=1)) if len(values) > 1 else None}
 
 
-def _paired(values, reference):
-    differences = values - reference
-    p = None
-    if np.ptp(differences) > ROUNDING:
-        p = float(scipy.stats.ttest_rel(values, reference).pvalue)
-    return {"difference": float(differences.mean()), "p": p, "within_noise": p is None or p >= SIGNIFICANCE}
+def _differences(by_name, seeds, accuracies):
+    labels = next(iter(by_name.values()))[0].labels
+    paired = {name: found for name, found in by_name.items() if all(map(np.array_equal, found[0].labels, labels))}
+    replicates = bootstrap.replicate([outcome.decisions for found in paired.values() for outcome in found], *labels)
+    ends = np.cumsum([len(found) for found in paired.values()])[:-1]
+    per_seed = {
+        accuracy: {name: _per_seed(paired[name], seeds, part) for name, part in zip(paired, np.split(replicates[accuracy], ends))}
+        for accuracy in accuracies
+    }
+    differences = [
+        {
+            "variant": name,
+            "against": other,
+            **{accuracy: bootstrap.interval(values[name] - values[other]) for accuracy, values in per_seed.items()},
+        }
+        for name, found in paired.items()
+        for other in found[0].variant.against
+        if other in paired
+    ]
+    _correct([row[accuracy] for row in differences for accuracy in accuracies], len(seeds))
+    return differences
+
+
+def _per_seed(outcomes, seeds, values):
+    """(seeds, 1 + replicates): the outcomes' values; where an outcome rests on several seeds, the jackknife's pseudo-values.
+
+    Their mean is that of `values` (outcomes, 1 + replicates), and their spread says how far that would move with other seeds.
+    """
+    if len(seeds) == 1:
+        return values
+    without = [values[[seed not in outcome.seeds for outcome in outcomes]].mean(axis=0) for seed in seeds]
+    return len(seeds) * values.mean(axis=0) - (len(seeds) - 1) * np.stack(without)
+
+
+def _correct(differences, seeds):
+    """Adds `p_holm` and `beyond_noise` to each (Holm 1979, step-down: the smallest of m p-values counts m times, the next m − 1, …)."""
+    tested = sorted((found for found in differences if found["p"] is not None), key=lambda found: found["p"])
+    highest = 0.0
+    for rank, found in enumerate(tested):
+        highest = max(highest, min(1.0, (len(tested) - rank) * found["p"]))
+        found["p_holm"] = highest
+    for found in differences:
+        found.setdefault("p_holm", None)
+        found["beyond_noise"] = seeds > 1 and found["p_holm"] is not None and found["p_holm"] < SIGNIFICANCE
 
 
 def format_table(report):
-    """Text table of a `report`: a row a variant, mean ± deviation."""
-    (header, *body), *_ = tables(report)
-    width = max(len(row[0]) for row in (header, *body))
-    lines = [f"{row[0]:<{width}}" + "".join(f"{cell:>14}" for cell in row[1:]) for row in (header, *body)]
+    """Text tables of a `report`: a row a variant, mean ± deviation; then a row a difference."""
+    lines = []
+    for rows in tables(report):
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        lines += [f"{row[0]:<{widths[0]}}" + "".join(f"  {cell:>{width}}" for cell, width in zip(row[1:], widths[1:])) for row in rows]
     return "\n".join([*lines, *_notes(report)])
 
 
@@ -107,27 +144,25 @@ def format_markdown(report, pictures):
 
 def tables(report):
     """The table of means of a `report`, and that of differences where there are any; each a list of rows of text, header first."""
-    variants = report["variants"]
-    means = [[name, *(_mean(row.get(figure)) for figure in FIGURES)] for name, row in variants.items()]
-    differences = [[name, *(_difference(row[figure]) for figure in ACCURACIES)] for name, row in variants.items() if "p" in row["T"]]
-    of_means = [[report["dataset"], *ACCURACIES, "gates > .5"], *means]
-    return [of_means, [["difference (p)", *ACCURACIES], *differences]] if differences else [of_means]
+    accuracies, variants = report["accuracies"], report["variants"]
+    gates = ["gates"] if any("gates" in row for row in variants.values()) else []
+    means = [[name, *(_mean(row.get(figure)) for figure in (*accuracies, *gates))] for name, row in variants.items()]
+    of_means = [[report["dataset"], *accuracies, *("gates > .5" for _ in gates)], *means]
+    differences = [
+        [f"{row['variant']} − {row['against']}", *(_difference(row[accuracy]) for accuracy in accuracies)] for row in report["differences"]
+    ]
+    return [of_means, [["difference", *accuracies], *differences]] if differences else [of_means]
 
 
 def _mean(figure):
     if figure is None:
         return "-"
-    spread = "" if figure["std"] is None else f" ± {figure['std']:.1f}"
-    return f"{figure['mean']:.1f}{spread}{_star(figure)}"
+    return f"{figure['mean']:.1f}" + ("" if figure["std"] is None else f" ± {figure['std']:.1f}")
 
 
 def _difference(figure):
-    p = "" if figure["p"] is None else f" ({figure['p']:.3f})"
-    return f"{figure['difference']:+.1f}{p}{_star(figure)}"
-
-
-def _star(figure):
-    return "" if figure.get("within_noise", True) else " *"
+    ends = "" if figure["p"] is None else f" ({figure['low']:+.1f} to {figure['high']:+.1f})"
+    return f"{figure['difference']:+.1f}{ends}{' *' if figure['beyond_noise'] else ''}"
 
 
 def _markdown(rows):
@@ -140,16 +175,16 @@ def _notes(report):
 
 
 def _noise(report):
-    seeds = len(report["seeds"])
+    seeds, level = len(report["seeds"]), f"{bootstrap.CONFIDENCE:.0%}"
     if seeds == 1:
-        return ["One seed: no deviation and no test; every difference may be noise."]
-    compared = [row[figure] for row in report["variants"].values() for figure in ACCURACIES if "difference" in row[figure]]
-    marked = sum(not figure["within_noise"] for figure in compared)
-    by_chance = math.ceil(SIGNIFICANCE * len(compared))
+        return [
+            f"One seed. Differences with {level} intervals over test images; another seed may move them further, so none counts as shown."
+        ]
+    compared = [row[accuracy] for row in report["differences"] for accuracy in report["accuracies"]]
+    found = sum(figure["beyond_noise"] for figure in compared)
     return [
-        f"Mean ± standard deviation over {seeds} seeds, in percent. * differs from {next(iter(report['variants']))} by a paired t-test "
-        f"over seeds (p < {SIGNIFICANCE}); every difference without * is within noise.",
-        f"{marked} of {len(compared)} comparisons have a *; about {by_chance} would by chance alone if no variant differed.",
+        f"Mean ± standard deviation over {seeds} seeds, in percent. Differences with {level} intervals over seeds and test images, each "
+        f"by itself. * beyond noise: p < {SIGNIFICANCE} after Holm's correction for all {len(compared)} comparisons; {found} of them are."
     ]
 
 

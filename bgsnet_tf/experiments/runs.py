@@ -6,19 +6,21 @@ of an experiment would grow with every run.
 
 import contextlib
 import dataclasses
-import json
 import multiprocessing
 import os
 import re
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 from tqdm import tqdm
 
-from bgsnet_tf import config
+from bgsnet_tf import config, files
 from bgsnet_tf.errors import Interrupted, UserError
+from bgsnet_tf.evaluation import metrics
+from bgsnet_tf.reporting.result_tables import ATTRIBUTES
 from bgsnet_tf.reporting.result_tables import COLUMNS as ACCURACIES
 
 
@@ -29,12 +31,14 @@ class Variant:
     Attributes:
       name: for tables.
       changes: flag name to value, where it differs from the experiment's base.
-      branch: whose scores are read: fused, general or special.
+      branch: whose scores are read: a branch, or a reference beside them.
+      against: names of the variants that it is compared with.
     """
 
     name: str
     changes: Mapping[str, object] = dataclasses.field(default_factory=dict)
     branch: str = "fused"
+    against: Sequence[str] = ()
 
     def folder(self, base):
         """Name of its run folder, `base` without changes; variants that only read another branch share one."""
@@ -44,26 +48,65 @@ class Variant:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a variant came to with one seed; `results` is the content of its `results.json`."""
+    """What a variant came to with one seed.
+
+    Attributes:
+      variant: the variant.
+      seeds: the seed; of an ensemble, the seeds.
+      results: the content of `results.json`.
+      decisions: about the test images.
+      labels: (test_seen images,) and (test_unseen images,) classes of those.
+    """
 
     variant: Variant
-    seed: int
+    seeds: Sequence[int]
     results: Mapping
+    decisions: metrics.Decisions
+    labels: Sequence[np.ndarray]
 
     def row(self, flags=()):
         """Its name, the values of `flags`, its seed, accuracies in percent, number of gates over .5, and δ, as a dict."""
         branch = self.variant.branch
         gates = None
-        if branch != "general" and "gates" in self.results:
+        if branch in ("fused", "special") and "gates" in self.results:
             gates = sum(gate > 0.5 for gate in self.results["gates"])
         return {
             "variant": self.variant.name,
             **{flag: self.results["flags"][flag] for flag in flags},
-            "seed": self.seed,
+            "seed": self.seeds[0] if len(self.seeds) == 1 else "+".join(map(str, self.seeds)),
             **{name: self.results[branch][name] for name in ACCURACIES},
             "gates": gates,
             "delta": self.results["deltas"][branch],
         }
+
+
+def outcome(variant, own, found, benchmark):
+    """The `Outcome` of a finished run.
+
+    Args:
+      variant: whose scores are read.
+      own: `Config` of the run.
+      found: the content of its `results.json`.
+      benchmark: the data that `own` names.
+    """
+    return decide(variant, [own.run.seed], found, predicted(own)[variant.branch], benchmark)
+
+
+def decide(variant, seeds, found, attributes, benchmark):
+    """The `Outcome` of attributes (n, A) that were predicted of the test rows; the other arguments are as its fields."""
+    labels = benchmark.labels[benchmark.test_seen], benchmark.labels[benchmark.test_unseen]
+    seen, unseen = np.split(attributes @ benchmark.phi.T, [len(labels[0])])
+    classes, delta = (benchmark.seen_classes, benchmark.unseen_classes), found["deltas"][variant.branch]
+    return Outcome(variant, seeds, found, metrics.decisions(seen, labels[0], unseen, labels[1], *classes, delta), labels)
+
+
+def predicted(own):
+    """Branch, or reference, to attributes (n, A) that a finished run predicted of its test rows."""
+    return files.read_arrays(_attributes(own))
+
+
+def _attributes(own):
+    return os.path.join(own.run.run_dir, ATTRIBUTES)
 
 
 def results(base, own, benchmark):
@@ -89,6 +132,18 @@ def results(base, own, benchmark):
     return found
 
 
+def calibrated(base, own):
+    """`own` with all that its validation run chose; that is made first, where it is not there, and shares what it can with base's.
+
+    Args and errors: as `results`.
+    """
+    from bgsnet_tf import commands  # loads TensorFlow, which takes seconds
+    from bgsnet_tf.data.loading import load_benchmark
+
+    validation = commands.validation_run(own)
+    return commands.with_choices(own, results(commands.validation_run(base), validation, load_benchmark(validation.data)))
+
+
 def command(module, arguments, settings):
     """The command that makes the same experiment: `arguments`, and every flag that is not at its default."""
     defaults = config.Config(run=config.RunConfig(run_dir=".")).values()
@@ -98,31 +153,35 @@ def command(module, arguments, settings):
 
 def _read(own, expected):
     """The results of a run; None where its folder holds none with the values `expected`."""
-    with contextlib.suppress(OSError, ValueError), open(os.path.join(own.run.run_dir, "results.json")) as file:
-        found = json.load(file)
-        if {name: found.get(name) for name in expected} == expected:
-            return found
-    return None
+    found = files.read_json(os.path.join(own.run.run_dir, "results.json")) or {}
+    whole = os.path.exists(_attributes(own)) and {name: found.get(name) for name in expected} == expected
+    return found if whole else None
 
 
 def _share(base, own, benchmark):
     """Links the feature cache, and the stages that do not depend on what differs, of the finished run `base` into `own`'s folder."""
-    from bgsnet_tf.training import stages  # loads TensorFlow, which takes seconds
+    from bgsnet_tf.scoring import reference  # loads TensorFlow, which takes seconds
+    from bgsnet_tf.training import stages
     from bgsnet_tf.training.run import Run
 
     settings = [{stage: stages.stage_settings(Run(c, benchmark, False), stage) for stage in stages.STAGES} for c in (base, own)]
     common = [stage for stage in stages.STAGES if settings[0][stage] == settings[1][stage]]
-    if "finetune" not in common:
-        return  # everything else starts from its weights
+    if "finetune" not in common:  # everything else starts from its weights
+        _link(base, own, reference.CACHE)
+        return
     shared = [os.path.join("checkpoints", stage) for stage in common]
     if base.cache == own.cache:
         shared.append("cache")
     for name in shared:
-        source, link = (os.path.join(c.run.run_dir, name) for c in (base, own))
-        os.makedirs(source, exist_ok=True)  # a cache that was deleted is built in its old place
+        os.makedirs(os.path.join(base.run.run_dir, name), exist_ok=True)  # a cache that was deleted is built in its old place
+        _link(base, own, name)
+
+
+def _link(base, own, name):
+    source, link = (os.path.join(c.run.run_dir, name) for c in (base, own))
+    if os.path.exists(source) and not os.path.lexists(link):
         os.makedirs(os.path.dirname(link), exist_ok=True)
-        if not os.path.lexists(link):
-            os.symlink(os.path.relpath(source, os.path.dirname(link)), link, target_is_directory=True)
+        os.symlink(os.path.relpath(source, os.path.dirname(link)), link)
 
 
 def _make_in_own_process(own):

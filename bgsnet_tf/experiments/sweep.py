@@ -122,7 +122,7 @@ def _refuse_unknown_optimizers(own):
 def variants(swept, settings):
     """The runs of a sweep as a list of `runs.Variant`, the base first."""
     changed = [(flag, value) for flag, values in swept.items() for value in values if value != settings.values()[flag]]
-    return [runs.Variant(BASE), *(runs.Variant(_name(flag, value), {flag: value}) for flag, value in changed)]
+    return [runs.Variant(BASE), *(runs.Variant(_name(flag, value), {flag: value}, against=[BASE]) for flag, value in changed)]
 
 
 def _name(flag, value):
@@ -134,7 +134,8 @@ def _outcomes_of_seed(settings, seed, swept, benchmarks):
     base = settings.replace(seed=seed, run_dir=os.path.join(root, BASE))
     for variant in variants(swept, settings):
         own = base.replace(**variant.changes, run_dir=os.path.join(root, variant.folder(BASE)))
-        yield runs.Outcome(variant, seed, runs.results(base, own, benchmarks[own.data]))
+        benchmark = benchmarks[own.data]
+        yield runs.outcome(variant, own, runs.results(base, own, benchmark), benchmark)
 
 
 def _curves(report, settings):

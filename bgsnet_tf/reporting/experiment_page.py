@@ -18,7 +18,7 @@ def page(report, tables, pictures, notes):
     results = _statistics(tables[0]) + "".join(f'<p class="quiet">{text(note)}</p>' for note in notes)
     sections = [("results", "Results", f"<div class=row><div>{results}</div><div>{drawn}</div></div>")]
     if len(tables) > 1:
-        sections.append(("differences", f"Differences from {next(iter(report['variants']))}", _noise(report) + _statistics(tables[1])))
+        sections.append(("differences", "Differences", _noise(report) + _statistics(tables[1])))
     sections.append(("runs", "Every run", _runs(report["rows"])))
     sections.append(("configuration", "How it was made", _configuration(report)))
     return html_page.page(f"BGSNet on {report['dataset']}: {report['title']}", sections)
@@ -34,7 +34,7 @@ def _statistics(rows):
 
     def cell(content):
         first, _, rest = content.partition(" ")
-        return text(first) + (f"<small>{text(rest).replace(' ', '')}</small>" if rest else "")
+        return text(first) + (f"<small>{text(rest)}</small>" if rest else "")
 
     header, *body = rows
     return _table(map(text, header), [[text(name), *map(cell, cells)] for name, *cells in body])
@@ -42,16 +42,16 @@ def _statistics(rows):
 
 def _noise(report):
     if len(report["seeds"]) == 1:
-        return "<p>With one seed there is no test: every difference may be noise.</p>"
+        return "<p>With one seed every difference may be noise.</p>"
     found = [
-        f"{name} in {figure} ({row[figure]['difference']:+.1f}, p = {row[figure]['p']:.3f})"
-        for name, row in report["variants"].items()
-        for figure in ACCURACIES
-        if not row[figure].get("within_noise", True)
+        f"{row['variant']} − {row['against']} in {accuracy} ({row[accuracy]['difference']:+.1f}, p = {row[accuracy]['p_holm']:.3f})"
+        for row in report["differences"]
+        for accuracy in report["accuracies"]
+        if row[accuracy]["beyond_noise"]
     ]
     if not found:
         return "<p>Every difference is within noise.</p>"
-    return f"<p>Beyond noise (*): {text('; '.join(found))}. Every other difference is within noise.</p>"
+    return f"<p>Beyond noise (*), p after Holm's correction: {text('; '.join(found))}. Every other difference is within noise.</p>"
 
 
 def _runs(rows):

@@ -192,15 +192,16 @@ def attribute_bars(names, quality):
     return figure
 
 
-def variants(statistics):
-    """T and H of variants over seeds: mean, and standard deviation as a line.
+def variants(statistics, accuracies=("T", "H")):
+    """Two accuracies of variants over seeds: mean, and standard deviation as a line.
 
     Args:
       statistics: name to {"T": {"mean", "std"}, "H": …}; `std` may be None. Dashed: the first one's means.
+      accuracies: which two.
     """
     position = np.arange(len(statistics))
     with _figure(1.0 + 0.3 * len(statistics)) as (figure, axes):
-        for offset, name, colour, marker in ((-0.13, "T", UNSEEN_COLOUR, "o"), (0.13, "H", ACCENT, "s")):
+        for name, offset, colour, marker in zip(accuracies, (-0.13, 0.13), (UNSEEN_COLOUR, ACCENT), "os"):
             means = [of_variant[name]["mean"] for of_variant in statistics.values()]
             deviations = [of_variant[name]["std"] or 0 for of_variant in statistics.values()]
             axes.errorbar(means, position + offset, xerr=deviations, fmt=marker, color=colour, markersize=5, capsize=2, label=name)

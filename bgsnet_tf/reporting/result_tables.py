@@ -23,6 +23,7 @@ REFERENCES = {
     "eszsl_tuned": "ESZSL on e_g after fine-tuning",
 }
 ROWS = (*BRANCHES, *REFERENCES)
+ATTRIBUTES = "attributes.npz"  # of the test rows, those of test_seen first: branch or reference to predicted attributes (n, A)
 COLUMNS = ("T", "U", "S", "H", "AUSUC")
 
 # BGSNet's row of the paper's Table 1, as printed; it has no AUSUC.

@@ -23,6 +23,8 @@ from bgsnet_tf.model import backbone
 from bgsnet_tf.training import stages
 from bgsnet_tf.training.checkpoints import StageFolder
 
+CACHE = os.path.join("cache", "as_it_came.npz")  # below a run; runs that differ in other than data and backbone may share it
+
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
@@ -150,7 +152,7 @@ def _as_it_came(run):
     if not backbone.is_pretrained(flags.backbone, flags.backbone_weights):
         return None
     depends_on = repr((vars(flags), data.image_size, data.resize, run.config.run.precision, run.benchmark.fingerprint()))
-    path = os.path.join(run.directory, "cache", "as_it_came.npz")
+    path = os.path.join(run.directory, CACHE)
     stored = files.read_arrays(path)
     if stored is None or stored["depends_on"] != depends_on:
         try:

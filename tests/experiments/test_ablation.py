@@ -15,12 +15,12 @@ from bgsnet_tf.reporting.result_tables import COLUMNS
 from tests.conftest import tiny_config_below
 from tests.experiments.trained import trained_stages
 
-FEW = ("BGSNet", "GNet only", "BGSNet without annealing", "BSNet without annealing")
+FEW = ("BGSNet", "GNet", "BGSNet without annealing", "BSNet without annealing")
 
 
-def run(config, seeds):
+def run(config, seeds, **options):
     with contextlib.redirect_stdout(io.StringIO()):
-        return ablation.run(config, seeds)
+        return ablation.run(config, seeds, **options)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_all_variants_of_two_seeds(tmp_path):
     config = tiny_config_below(tmp_path)
     summary = run(config, 2)
     assert list(summary["variants"]) == [variant.name for variant in ablation.variants(config)]
-    assert summary["variants"]["BGSNet (Sequential)"]["T"]["difference"] == 0
+    assert len(summary["differences"]) == len(summary["variants"]) - 1
     assert summary["variants"]["BGSNet without dataset balance"]["gates"]["mean"] == config.bsnet.submodules
     for seed in (0, 1):
         trained = trained_stages(tmp_path / "run" / f"seed{seed}")
@@ -82,14 +82,61 @@ def test_both_styles_train_as_many_epochs(tmp_path):
     for style in ("sequential", "parallel"):
         full = config.replace(training_style=style, eph_max=6, balance_epochs=4)
         by_name = {variant.name: full.replace(**variant.changes).bsnet for variant in ablation.variants(full)}
-        sequential, parallel = by_name["BGSNet (Sequential)"], by_name["BGSNet (Parallel)"]
+        other = {"sequential": "parallel", "parallel": "sequential"}[style]
+        made = {style: by_name["BGSNet"], other: by_name[f"BGSNet ({other})"]}
+        sequential, parallel = made["sequential"], made["parallel"]
         assert (sequential.training_style, parallel.training_style) == ("sequential", "parallel")
         assert sequential.eph_max + sequential.balance_epochs == parallel.eph_max == {"sequential": 10, "parallel": 6}[style]
 
 
-@pytest.mark.parametrize("change", [{"gnet": False}, {"meta": False}, {"bsnet": False}, {"split": "validation"}])
-def test_settings_that_leave_nothing_to_compare_are_refused(tmp_path, change):
-    config = tiny_config_below(tmp_path).replace(**change)
+def test_each_variant_is_against_the_model_that_it_takes_something_from(tmp_path):
+    config = tiny_config_below(tmp_path)
+    against = {variant.name: list(variant.against) for variant in ablation.variants(config)}
+    assert against == {
+        "BGSNet": [],
+        "GNet": ["BGSNet"],
+        "BSNet": ["BGSNet"],
+        "BGSNet without meta": ["BGSNet"],
+        "GNet without meta": ["GNet"],
+        "BGSNet without instance balance": ["BGSNet"],
+        "BGSNet without L_div": ["BGSNet"],
+        "BGSNet (parallel)": ["BGSNet"],
+        "BGSNet without dataset balance": ["BGSNet"],
+        "BSNet without dataset balance": ["BSNet"],
+        "BGSNet without annealing": ["BGSNet"],
+        "BSNet without annealing": ["BSNet"],
+    }
+
+
+@pytest.mark.parametrize(
+    "change, rows",
+    [
+        ({"bsnet": False}, ["GNet", "GNet without meta"]),
+        ({"bsnet": False, "meta": False}, ["GNet"]),
+        (
+            {"gnet": False, "annealing": False},
+            ["BSNet", *(f"BSNet without {what}" for what in ("instance balance", "L_div", "dataset balance"))],
+        ),
+    ],
+    ids=["GNet alone", "nothing to take away", "BSNet alone"],
+)
+def test_rows_that_would_repeat_another_are_left_out(tmp_path, change, rows):
+    variants = ablation.variants(tiny_config_below(tmp_path).replace(**change))
+    assert [variant.name for variant in variants if "parallel" not in variant.name] == rows
+    assert all(variant.branch == "fused" for variant in variants)  # the only branch there is
+
+
+def test_without_delta_no_validation_run_is_made_and_one_branch_will_do(tmp_path):
+    config = tiny_config_below(tmp_path).replace(bsnet=False, meta_epochs=1)
+    summary = run(config, 1, choose_delta=False)
+    assert trained_stages(tmp_path / "run" / "seed0") == {"full": ["finetune", "meta"]}
+    (row,) = summary["differences"]
+    assert set(row) == {"variant", "against", "T", "AUSUC"} and row["variant"] == "GNet without meta"
+    assert "--nochoose_delta" in summary["command"] and set(summary["rows"][0]) & {"U", "S", "H"} == set()
+
+
+def test_the_validation_split_is_refused(tmp_path):
+    config = tiny_config_below(tmp_path).replace(split="validation")
     with pytest.raises(UserError, match="drop"):
         ablation.run(config, 2)
     assert not os.path.exists(config.run.run_dir)

@@ -1,105 +1,115 @@
-"""Checks mean, deviation and test against hand-made figures, and what the tables say of noise."""
+"""Checks means, intervals and corrections against hand-made models, and what the tables say of noise."""
 
 import base64
 import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
+import scipy.stats
 
+from bgsnet_tf.evaluation import bootstrap, metrics
 from bgsnet_tf.experiments import comparison, runs
 from bgsnet_tf.reporting import figures
 
-FULL = {"T": [90.0, 91.0, 92.0], "U": [80.0, 80.0, 80.0], "S": [70.0, 71.0, 70.5], "H": [60.0, 60.0, 60.0], "AUSUC": [50.0, 50.0, 50.0]}
-OTHER = {"T": [85.0, 86.1, 87.0], "U": [80.0, 80.0, 80.0], "S": [71.0, 70.0, 70.6], "H": [59.0, 59.0, 59.0], "AUSUC": [50.1, 49.8, 50.2]}
+LABELS = np.repeat(np.arange(5), 4), np.repeat(np.arange(5, 10), 4)  # four images of each class
+VERSIONS = {"TensorFlow": "2.15"}
 
 
-def rows(seeds=3, other=OTHER, gates=(4, 5, 3)):
+def outcome(variant, seeds, right, gates=(0.9, 0.5, 0.6), labels=LABELS, **results):
+    """A model that knows all seen classes and `right` of the five unseen ones without doubt, so that images do not matter."""
+    known = (labels[1] - 5 < right, labels[1])
+    chosen = np.where(known[0], labels[1], 5 + (labels[1] + 1) % 5)
+    scores = np.eye(10)[labels[0]], np.eye(10)[chosen]
+    found = metrics.decisions(scores[0], labels[0], scores[1], labels[1], np.arange(5), np.arange(5, 10), 0.0)
+    accuracies = {name: float(values[0, 0]) for name, values in bootstrap.replicate([found], *labels).items()}
+    made = {"dataset": "birds", "deltas": {variant.branch: 0.5}, "gates": gates, "flags": {"eta": 0.5}, "versions": VERSIONS}
+    return runs.Outcome(variant, seeds, {**made, variant.branch: accuracies, **results}, found, labels)
+
+
+FULL, OTHER = runs.Variant("full"), runs.Variant("other", branch="general", against=["full"])
+
+
+def outcomes(full=(5, 4, 5), other=(2, 2, 3)):
     return [
-        {"variant": name, "seed": seed, **{figure: values[seed] for figure, values in of_name.items()}, "gates": gate, "delta": 0.5}
-        for seed in range(seeds)
-        for name, of_name, gate in (("full", FULL, gates[seed]), ("other", other, None))
+        outcome(variant, [seed], right) for seed, of_seed in enumerate(zip(full, other)) for variant, right in zip((FULL, OTHER), of_seed)
     ]
 
 
-def report(**settings):
-    of_rows = rows(**settings)
-    given = {"title": "Ablation of <birds>", "dataset": "birds", "command": "python -m it --seeds=3", "notes": ["On <some> split."]}
-    made = {"versions": [{"TensorFlow": "2.15"}], "flags": {"eta": 0.5}, "rows": of_rows}
-    return {**given, **comparison.compare(of_rows, "full"), **made}
+def report(made=None, **settings):
+    return comparison.report("Ablation of <birds>", "python -m it --seeds=3", ["On <some> split."], made or outcomes(), **settings)
 
 
-def test_mean_deviation_and_paired_test():
-    of_other = report()["variants"]["other"]
-    assert of_other["T"]["mean"] == pytest.approx(np.mean(OTHER["T"]))
-    assert of_other["T"]["std"] == pytest.approx(np.sqrt(np.sum((np.array(OTHER["T"]) - np.mean(OTHER["T"])) ** 2) / 2))
-    differences = np.array([-5.0, -4.9, -5.0])
-    statistic = differences.mean() / (differences.std(ddof=1) / np.sqrt(3))
-    # Student's distribution with two degrees of freedom has a closed form.
-    p = 1 - abs(statistic) / np.sqrt(2 + statistic**2)
-    assert of_other["T"]["difference"] == pytest.approx(-4.966667, abs=1e-6)
-    assert of_other["T"]["p"] == pytest.approx(p, rel=1e-6)
-    assert not of_other["T"]["within_noise"] and of_other["S"]["within_noise"] and of_other["AUSUC"]["within_noise"]
-
-
-def test_gates_are_counted_where_there_are_any():
+def test_mean_deviation_and_gates():
     variants = report()["variants"]
-    assert variants["full"]["gates"] == {"mean": 4.0, "std": 1.0} and "gates" not in variants["other"]
-    assert "difference" not in variants["full"]["T"]
+    assert variants["full"]["T"] == pytest.approx({"mean": np.mean([100, 80, 100]), "std": np.std([100, 80, 100], ddof=1)})
+    assert variants["full"]["gates"] == {"mean": 2.0, "std": 0.0} and "gates" not in variants["other"]
 
 
-@pytest.mark.parametrize("figure", ["U", "H"])
-def test_a_difference_without_spread_has_no_p_and_is_noise(figure):
-    of_other = report()["variants"]["other"][figure]
-    assert of_other["p"] is None and of_other["within_noise"]
+def test_where_images_do_not_matter_a_difference_has_students_interval():
+    (row,) = report()["differences"]
+    expected = scipy.stats.ttest_rel([40, 40, 60], [100, 80, 100])
+    low, high = expected.confidence_interval(0.95)
+    assert (row["variant"], row["against"]) == ("other", "full")
+    assert row["T"] == pytest.approx(
+        {"difference": -140 / 3, "low": low, "high": high, "p": expected.pvalue, "p_holm": row["T"]["p_holm"], "beyond_noise": False}
+    )
+    assert row["T"]["p_holm"] > row["T"]["p"] and row["S"]["p"] is None and not row["S"]["beyond_noise"]
 
 
-def test_one_seed_is_only_noise():
-    one = report(seeds=1)
-    assert one["variants"]["other"]["T"] == {"mean": 85.0, "std": None, "difference": -5.0, "p": None, "within_noise": True}
-    assert comparison.format_table(one).splitlines() == [
-        "birds             T             U             S             H         AUSUC    gates > .5",
-        "full           90.0          80.0          70.0          60.0          50.0           4.0",
-        "other          85.0          80.0          71.0          59.0          50.1             -",
-        "On <some> split.",
-        "One seed: no deviation and no test; every difference may be noise.",
-    ]
+def test_the_correction_is_holms():
+    found = [{"p": p} for p in (0.01, 0.04, None, 0.03, 0.005)]
+    comparison._correct(found, seeds=3)
+    assert [row["p_holm"] for row in found] == pytest.approx([0.03, 0.06, None, 0.06, 0.02])
+    assert [row["beyond_noise"] for row in found] == [True, False, False, False, True]
+
+
+def test_pairs_of_seeds_count_as_the_seeds_that_they_are_made_of():
+    of_seed = np.array([[10.0, 11.0], [20.0, 23.0], [60.0, 61.0], [30.0, 32.0]])  # (seeds, 1 + replicates)
+    pairs = [(i, j) for i in range(4) for j in range(i)]
+    summed = [outcome(OTHER, pair, 1) for pair in pairs]
+    values = np.array([(of_seed[i] + of_seed[j]) / 2 for i, j in pairs])
+    np.testing.assert_allclose(comparison._per_seed(summed, range(4), values), of_seed)
+
+
+def test_one_seed_shows_nothing():
+    made = report(outcomes(full=[5], other=[2]))
+    (row,) = made["differences"]
+    assert row["T"]["difference"] == -60 and not row["T"]["beyond_noise"] and made["variants"]["other"]["T"]["std"] is None
+    assert "another seed may move them" in comparison.format_table(made) and "*" not in comparison.format_table(made)
+
+
+def test_other_images_are_compared_with_nothing():
+    labels = LABELS[0], np.repeat(np.arange(5, 10), [3, 5, 4, 4, 4])
+    made = [outcome(FULL, [0], 5), outcome(OTHER, [0], 2, labels=labels)]
+    assert report(made)["differences"] == [] and list(report(made)["variants"]) == ["full", "other"]
+
+
+def test_accuracies_that_mean_nothing_are_left_out():
+    made = report(accuracies=("T", "AUSUC"))
+    assert set(made["differences"][0]) == {"variant", "against", "T", "AUSUC"} and set(made["variants"]["other"]) == {"T", "AUSUC"}
+    assert list(made["rows"][0]) == ["variant", "seed", "T", "AUSUC", "gates", "delta"]
+    assert comparison.tables(made)[0][0] == ["birds", "T", "AUSUC", "gates > .5"]
 
 
 def test_tables():
     lines = comparison.format_table(report()).splitlines()
-    assert lines[1:3] == [
-        "full     91.0 ± 1.0    80.0 ± 0.0    70.5 ± 0.5    60.0 ± 0.0    50.0 ± 0.0     4.0 ± 1.0",
-        "other  86.0 ± 1.0 *    80.0 ± 0.0    70.5 ± 0.5    59.0 ± 0.0    50.0 ± 0.2             -",
-    ]
-    assert (
-        lines[3] == "On <some> split." and lines[4].startswith("Mean ± standard deviation over 3 seeds") and "is within noise" in lines[4]
-    )
-    assert lines[5] == "1 of 5 comparisons have a *; about 1 would by chance alone if no variant differed."
+    assert lines[0].split() == ["birds", "T", "U", "S", "H", "AUSUC", "gates", ">", ".5"]
+    assert re.fullmatch(r"full +93\.3 ± 11\.5 .* 2\.0 ± 0\.0", lines[1]) and re.fullmatch(r"other +46\.7 ± 11\.5 .* -", lines[2])
+    assert re.fullmatch(r"other − full +-46\.7 \(-75\.4 to -18\.0\) .* \+0\.0 .*", lines[4])
+    assert lines[5] == "On <some> split." and "Holm's correction for all 5 comparisons" in lines[6]
     markdown = comparison.format_markdown(report(), {"it": "T of all"})
-    assert "    python -m it --seeds=3\n" in markdown
-    assert "![T of all](figures/it.svg)" in markdown
-    assert "| other | 86.0 ± 1.0 * | 80.0 ± 0.0 |" in markdown
-    assert "| other | -5.0 (0.000) * | +0.0 | +0.0 (0.959) | -1.0 | +0.0 (0.808) |" in markdown
+    assert "    python -m it --seeds=3\n" in markdown and "![T of all](figures/it.svg)" in markdown
+    assert "| other − full | -46.7 (-75.4 to -18.0) " in markdown
 
 
 def test_a_report_gathers_rows_versions_and_the_flags_of_the_base():
-    results = {name: values[0] for name, values in FULL.items()}
-    by_branch = {
-        "dataset": "birds",
-        "fused": results,
-        "special": results,
-        "deltas": {"fused": 1.0, "special": 2.0},
-        "gates": [0.9, 0.5, 0.6],
-    }
-    outcomes = [
-        runs.Outcome(runs.Variant(name, branch=branch), 0, {**by_branch, "flags": {"eta": eta}, "versions": {"TensorFlow": version}})
-        for name, branch, eta, version in (("full", "fused", 0.1, "1"), ("other", "special", 0.2, "2"), ("third", "special", 0.3, "1"))
-    ]
-    made = comparison.report("Title", "python -m it", [], outcomes, ["eta"])
-    assert made["rows"][1] == {"variant": "other", "eta": 0.2, "seed": 0, **results, "gates": 2, "delta": 2.0}
-    assert made["versions"] == [{"TensorFlow": "1"}, {"TensorFlow": "2"}] and made["flags"] == {"eta": 0.1}
-    assert made["variants"] == comparison.compare(made["rows"], "full")["variants"]
+    made = [outcome(FULL, [3], 5, flags={"eta": 0.1}), outcome(OTHER, [3, 4], 2, flags={"eta": 0.2}, versions={"TensorFlow": "2.16"})]
+    found = report(made, flags=["eta"])
+    accuracies = {name: made[1].results["general"][name] for name in ("T", "U", "S", "H", "AUSUC")}
+    assert found["rows"][1] == {"variant": "other", "eta": 0.2, "seed": "3+4", **accuracies, "gates": None, "delta": 0.5}
+    assert found["versions"] == [VERSIONS, {"TensorFlow": "2.16"}] and found["flags"] == {"eta": 0.1} and found["seeds"] == [3]
 
 
 def write(directory, made):
@@ -112,12 +122,12 @@ def test_files(tmp_path):
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == names
     assert sorted(path.name for path in (tmp_path / "new" / "figures").iterdir()) == ["drawn.png", "drawn.svg"]
     assert json.loads((tmp_path / "new" / "ablation.json").read_text()) == report()
-    lines = (tmp_path / "new" / "ablation.csv").read_text().splitlines()
-    assert lines[:2] == ["variant,seed,T,U,S,H,AUSUC,gates,delta", "full,0,90.0,80.0,70.0,60.0,50.0,4,0.5"] and len(lines) == 7
+    rows = pd.read_csv(tmp_path / "new" / "ablation.csv")
+    assert list(rows.columns) == ["variant", "seed", "T", "U", "S", "H", "AUSUC", "gates", "delta"] and len(rows) == 6
 
 
 def test_the_page_is_one_file_with_every_figure_of_the_report(tmp_path):
-    write(tmp_path, report())
+    write(tmp_path, report(outcomes([5] * 6, [2, 2, 2, 3, 2, 2])))
     page = (tmp_path / "report.html").read_text()
     addresses = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert addresses and all(address.startswith(("data:", "#")) for address in addresses) and "<script" not in page
@@ -126,19 +136,21 @@ def test_the_page_is_one_file_with_every_figure_of_the_report(tmp_path):
     shown = (
         "Ablation of &lt;birds&gt;",
         "On &lt;some&gt; split.",
-        "<td>86.0<small>±1.0*</small></td>",
-        "<td>-5.0<small>(0.000)*</small></td>",
-        "Beyond noise (*): other in T (-5.0, p = 0.000). Every other difference is within noise.",
-        "<td>full</td><td>2</td><td>92.0</td><td>80.0</td><td>70.5</td><td>60.0</td><td>50.0</td><td>3</td><td>0.50</td>",
+        "<td>43.3<small>± 8.2</small></td>",
+        "<td>-56.7<small>(-65.2 to -48.1) *</small></td>",
+        "Beyond noise (*), p after Holm",
+        "other − full in T (-56.7, p = 0.000)",
         "python -m it --seeds=3",
-        "Seeds 0, 1, 2. TensorFlow 2.15.",
+        "Seeds 0, 1, 2, 3, 4, 5. TensorFlow 2.15.",
         "--eta=0.5",
     )
     assert [text for text in shown if text not in page] == []
 
 
-@pytest.mark.parametrize("settings, words", [({"other": FULL}, "Every difference is within noise."), ({"seeds": 1}, "there is no test")])
-def test_the_page_says_where_there_is_only_noise(tmp_path, settings, words):
-    write(tmp_path, report(**settings))
+@pytest.mark.parametrize(
+    "made, words", [(outcomes(other=(5, 4, 5)), "Every difference is within noise."), (outcomes([5], [2]), "every difference may be noise")]
+)
+def test_the_page_says_where_there_is_only_noise(tmp_path, made, words):
+    write(tmp_path, report(made))
     page = (tmp_path / "report.html").read_text()
     assert words in page and "Beyond noise" not in page

@@ -32,7 +32,7 @@ def calibrated(tmp_path_factory):
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         commands.train(config)
         deltas = json.loads(pathlib.Path(config.run.run_dir, "validation", "results.json").read_text())["deltas"]
-        config = commands.with_deltas(config, deltas)
+        config = commands.with_choices(config, {"deltas": deltas})
         commands.evaluate(config)
         return config, commands.evaluate(config)
 
