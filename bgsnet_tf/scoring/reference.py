@@ -151,12 +151,13 @@ def _as_it_came(run):
     flags, data = run.config.backbone, run.config.data
     if not backbone.is_pretrained(flags.backbone, flags.backbone_weights):
         return None
-    depends_on = repr((vars(flags), data.image_size, data.resize, run.config.run.precision, run.benchmark.fingerprint()))
+    contents = run.benchmark.fingerprint(), run.benchmark.image_digest(np.concatenate([run.benchmark.train, run.test_rows]))
+    depends_on = repr((vars(flags), data.image_size, data.resize, run.config.run.precision, *contents))
     path = os.path.join(run.directory, CACHE)
     stored = files.read_arrays(path)
     if stored is None or stored["depends_on"] != depends_on:
         try:
-            trunk, tail = backbone.build(flags.backbone, flags.backbone_weights, data.image_size, flags.preprocessing, flags.split_layer)
+            trunk, tail = stages.build_backbone(run, flags.backbone_weights)
         except UserError as error:
             print(f"no linear map and no ESZSL on the backbone as it came: {error}")
             return None

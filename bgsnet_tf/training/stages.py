@@ -76,7 +76,7 @@ def finetune(run, train=fit_stage):
     """Stage 1: backbone and f_g, supervised (§2.2). Returns `SupervisedGNet` and the digest of its weights."""
     settings = run.config.finetune
     stage = run.stage("finetune", stage_settings(run, "finetune"))
-    trunk, tail = _build_backbone(run, "none" if stage.finished else run.config.backbone.backbone_weights)
+    trunk, tail = build_backbone(run, "none" if stage.finished else run.config.backbone.backbone_weights)
     gnet = SupervisedGNet(trunk, tail, Predictor(run.class_attributes.shape[1], settings.g_hidden, name="f_g"), run.class_attributes)
     gnet(tf.zeros([1, *run.input_shape]))
 
@@ -111,7 +111,8 @@ def _steps(run, flag, batch_size):
     return batches.steps_per_epoch(len(run.labels), batch_size)
 
 
-def _build_backbone(run, weights):
+def build_backbone(run, weights):
+    """(Trunk, Tail) of the run's backbone, from --backbone_weights or what else is given."""
     if run.benchmark.features is not None:
         return backbone.identity(run.benchmark.features.shape[1])
     flags = run.config.backbone
