@@ -233,9 +233,7 @@ class Config:
     def write(self, path):
         """Writes every flag as a flagfile that reproduces the run, atomically."""
         lines = [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in self.values().items()]
-        with open(files.unfinished(path), "w") as file:
-            file.write("\n".join(lines) + "\n")
-        os.replace(files.unfinished(path), path)
+        files.write(path, "\n".join(lines) + "\n")
 
     def values(self):
         """All settings that a run keeps as one dict, flag name to value."""

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: temporary names, checksums, and a folder that one process works in.
+"""Files that are whole or not there: the one way to write them, checksums, and folders that one process works in.
 
 Nothing here removes a file that the project did not make, and it knows its own by their names.
 """
@@ -28,9 +28,50 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 
 
-def unfinished(path):
-    """The name of `path` while it is written."""
-    return f"{path}{UNFINISHED}"
+def unfinished(path, within=None):
+    """The name of `path` while it is written, in the folder `within` or, by default, in its own."""
+    directory, name = os.path.split(path)
+    return os.path.join(within or directory, f"{name}{UNFINISHED}")
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Yields a temporary name; the file or folder that the block makes there takes the place of `path` when it is whole.
+
+    Where the block fails, what it made is removed and what was at `path` stays.
+    """
+    with _temporary(path) as part:
+        yield part
+        if os.path.isdir(part):
+            _remove(path)  # the system replaces no folder that holds files
+        os.replace(part, path)
+
+
+@contextlib.contextmanager
+def laying_over(directory, own, within=None):
+    """Yields the name of a folder to make; its files move into `directory` when they are whole, in place of those of an earlier call.
+
+    Args:
+      directory: where to; it is made if need be, and files of others in it stay.
+      own: patterns of the names of files that the project puts there.
+      within: folder of the temporary name, on the same disk; that of `directory` by default.
+    """
+    with _temporary(directory, within) as part:
+        yield part
+        source, directory = pathlib.Path(part), pathlib.Path(directory)
+        for path in list(directory.rglob("*")):
+            if path.is_file() and any(fnmatch.fnmatch(path.name, pattern) for pattern in own):
+                path.unlink()
+        for path in (path for path in source.rglob("*") if path.is_file()):
+            target = directory / path.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, target)
+
+
+def write(path, contents):
+    """Writes text, as UTF-8 with line ends as they are, or bytes; the file appears whole or not at all."""
+    with replacing(path) as part, open(part, "wb") as file:
+        file.write(contents.encode() if isinstance(contents, str) else contents)
 
 
 def printable(text):
@@ -44,10 +85,8 @@ def printable(text):
 
 
 def write_json(path, value, **options):
-    """Writes `value`, under a temporary name first."""
-    with open(unfinished(path), "w") as file:
-        json.dump(value, file, **options)
-    os.replace(unfinished(path), path)
+    """Writes `value` with the options of `json.dumps`, whole or not at all."""
+    write(path, json.dumps(value, **options))
 
 
 def read_json(path):
@@ -100,29 +139,7 @@ def remove_unfinished(directory, places):
     for path in [path for place in places for path in root.glob(os.path.join(place, f"*{UNFINISHED}"))]:
         if path.parent.resolve() != path.parent:
             continue  # a stage or cache of another run, linked
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def lay_over(source, directory, own):
-    """Moves all files of a folder into another one, where what an earlier call has put goes first; other files stay.
-
-    Args:
-      source: the folder, which is removed.
-      directory: where to; it is made if need be.
-      own: patterns of the names of files that the project puts there.
-    """
-    source, directory = pathlib.Path(source), pathlib.Path(directory)
-    for path in list(directory.rglob("*")):
-        if path.is_file() and any(fnmatch.fnmatch(path.name, pattern) for pattern in own):
-            path.unlink()
-    for path in (path for path in source.rglob("*") if path.is_file()):
-        target = directory / path.relative_to(source)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(path, target)
-    shutil.rmtree(source)
+        _remove(path)
 
 
 @contextlib.contextmanager
@@ -174,3 +191,37 @@ def locked(directory):
         file.write(f"{HOLDER}{os.getpid()} on {socket.gethostname()}")
         file.flush()
         yield
+
+
+@contextlib.contextmanager
+def turn_in(directory):
+    """Waits until no other process is in this block with the same folder. Yields whether the file system has such locks."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        alone = True
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError:
+            alone = False
+        yield alone
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _temporary(path, within=None):
+    part = unfinished(path, within)
+    _remove(part)
+    try:
+        yield part
+    finally:
+        _remove(part)
+
+
+def _remove(path):
+    """Removes a file, a link or a whole folder, where there is one."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(path)

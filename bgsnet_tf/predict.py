@@ -9,13 +9,12 @@ are the exported ones, δ included unless --delta gives another; with it, those 
 
 import csv
 import functools
-import os
 import sys
 
 from absl import flags
 from tqdm import tqdm
 
-from bgsnet_tf import cli
+from bgsnet_tf import cli, files
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.serving.client.asking import answers, find_images
 
@@ -49,9 +48,8 @@ def main():
 
 def _write(path, rows):
     try:
-        with open(f"{path}.part", "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with files.replacing(path) as part, open(part, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(rows)
-        os.replace(f"{path}.part", path)
     except OSError as error:
         raise UserError(f"--output={path} cannot be written: {error.strerror}") from error
 

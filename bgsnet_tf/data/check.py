@@ -17,7 +17,7 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from bgsnet_tf import cli, config
+from bgsnet_tf import cli, config, files
 from bgsnet_tf.data import xlsa17
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.errors import UserError
@@ -217,8 +217,7 @@ def main():
     report = check(data, flags.FLAGS.quick)
     print(report.text())
     if flags.FLAGS.json:
-        with open(flags.FLAGS.json, "w", encoding="utf-8") as stream:
-            stream.write(report.json() + "\n")
+        files.write(flags.FLAGS.json, report.json() + "\n")
     if not report.ready:
         raise UserError(f"{data.dataset} is not ready: {len(report.problems)} problems, listed above")
 

@@ -14,7 +14,7 @@ import os
 import numpy as np
 from absl import flags
 
-from bgsnet_tf import cli
+from bgsnet_tf import cli, files
 from bgsnet_tf.data import tables
 from bgsnet_tf.data.paths import raise_problem, walk
 from bgsnet_tf.errors import UserError
@@ -141,7 +141,7 @@ def _proposed_split(paths, is_unseen):
 
 def _write(file, header, rows):
     try:
-        with open(file, "w", encoding="utf-8", newline="") as stream:
+        with files.replacing(file) as part, open(part, "w", encoding="utf-8", newline="") as stream:
             csv.writer(stream, lineterminator="\n").writerows([header, *rows])
     except OSError as error:
         raise UserError(f"cannot write {file}: {error.strerror}; name a file that can be written") from error

@@ -80,11 +80,10 @@ class _Shard:
     def write(self, fingerprint, arrays):
         with files.naming_unwritable(self.directory):
             for path, array in zip(self.arrays, arrays):
-                with open(files.unfinished(path), "wb") as file:
+                with files.replacing(path) as part, open(part, "wb") as file:
                     # Not numpy.save, whose C code does not see that the end of an array no longer fits the disk.
                     np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
                     file.write(np.ascontiguousarray(array).data)
-                os.replace(files.unfinished(path), path)
             checksums = [files.checksum(path) for path in self.arrays]
             files.write_json(self.note, {"depends_on": self._depends_on(fingerprint), "checksums": checksums})
 

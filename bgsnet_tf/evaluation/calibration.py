@@ -1,15 +1,11 @@
 """The δ of calibrated stacking (Chao et al. 2016), chosen exactly. It is chosen on validation data, never on a test split."""
 
 import dataclasses
-import pathlib
 
 import numpy as np
-import pandas as pd
 
 from bgsnet_tf.evaluation import metrics
-from bgsnet_tf.reporting.result_tables import write_atomically
 
-FILE = "calibration.csv"
 H_TOLERANCE = 1e-9  # Percent; far above the rounding of sums, far below what one image changes.
 
 
@@ -55,35 +51,3 @@ def peak(curve):
     harmonic = np.where(real, metrics.harmonic_mean(curve.U, curve.S), -1.0)
     best = np.flatnonzero(harmonic >= harmonic.max() - H_TOLERANCE)
     return float(middles[best[np.argmin(np.abs(middles[best]))]])
-
-
-def write_curves(directory, curves):
-    """Writes `calibration.csv`: a row for each stretch of δ, with the U, S and H from `from_delta` to the next row's.
-
-    Args:
-      directory: of a run of the validation split. On a test split nobody needs it who does not choose by it.
-      curves: branch to `metrics.SeenUnseenCurve`.
-    """
-    tables = [
-        pd.DataFrame(
-            {
-                "branch": branch,
-                "from_delta": np.concatenate([[-np.inf], curve.switches]),
-                "U": curve.U,
-                "S": curve.S,
-                "H": metrics.harmonic_mean(curve.U, curve.S),
-            }
-        )
-        for branch, curve in curves.items()
-    ]
-    write_atomically(pathlib.Path(directory) / FILE, pd.concat(tables).to_csv(index=False, lineterminator="\n"))
-
-
-def read_curve(directory, branch):
-    """The `metrics.SeenUnseenCurve` of a branch from the `calibration.csv` in a folder; None where there is none."""
-    path = pathlib.Path(directory) / FILE
-    if not path.is_file():
-        return None
-    table = pd.read_csv(path, float_precision="round_trip")
-    table = table[table["branch"] == branch]
-    return metrics.SeenUnseenCurve(table["from_delta"].to_numpy()[1:], U=table["U"].to_numpy(), S=table["S"].to_numpy())

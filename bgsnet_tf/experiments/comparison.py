@@ -10,10 +10,10 @@ import pathlib
 import numpy as np
 import pandas as pd
 
+from bgsnet_tf import files
 from bgsnet_tf.evaluation import bootstrap
 from bgsnet_tf.reporting import experiment_page, figures
 from bgsnet_tf.reporting.result_tables import COLUMNS as ACCURACIES
-from bgsnet_tf.reporting.result_tables import write_atomically
 
 SIGNIFICANCE = 0.05
 
@@ -207,4 +207,4 @@ def write(directory, stem, report, drawn):
         "report.html": experiment_page.page(report, tables(report), pictures, _notes(report)),
     }
     for name, text in texts.items():
-        write_atomically(directory / name, text)
+        files.write(directory / name, text)

@@ -7,7 +7,6 @@ Letters: n images, C classes, A attributes, N sub-modules, K channels.
 
 import contextlib
 import io
-import os
 import pathlib
 
 import numpy as np
@@ -251,9 +250,7 @@ def save(figure, directory, name):
         figure.dpi = PNG_DPI
         FigureCanvasAgg(figure).print_png(png)
     for kind, contents in zip(KINDS, (png, svg)):
-        path = directory / f"{name}.{kind}"
-        pathlib.Path(files.unfinished(path)).write_bytes(contents.getvalue())
-        os.replace(files.unfinished(path), path)
+        files.write(directory / f"{name}.{kind}", contents.getvalue())
     return svg.getvalue()
 
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 
 from bgsnet_tf import files
 from bgsnet_tf.reporting.result_tables import COLUMNS as ACCURACIES
@@ -21,20 +20,18 @@ def write(directory, domains, rows):
     import tensorflow as tf
     from tensorboard.plugins.hparams import api
 
-    part = files.unfinished(directory)
-    shutil.rmtree(part, ignore_errors=True)
     seeds = sorted({row["seed"] for row in rows})
     hparams = [api.HParam(flag, api.Discrete(values)) for flag, values in {**domains, "seed": seeds}.items()]
     metrics = [api.Metric(metric, display_name=f"{metric} (%)") for metric in ACCURACIES]
-    with _writer(part):
-        api.hparams_config(hparams, metrics)
-    for row in rows:
-        name = f"{row['variant']}, seed {row['seed']}"
-        with _writer(os.path.join(part, re.sub(r"[^\w=.,+ -]", "_", name))):
-            api.hparams({flag: row[flag] for flag in (*domains, "seed")}, trial_id=name)
-            for metric in ACCURACIES:
-                tf.summary.scalar(metric, row[metric], step=0)
-    files.lay_over(part, directory, [f"*{EVENTS}"])
+    with files.laying_over(directory, [f"*{EVENTS}"]) as part:
+        with _writer(part):
+            api.hparams_config(hparams, metrics)
+        for row in rows:
+            name = f"{row['variant']}, seed {row['seed']}"
+            with _writer(os.path.join(part, re.sub(r"[^\w=.,+ -]", "_", name))):
+                api.hparams({flag: row[flag] for flag in (*domains, "seed")}, trial_id=name)
+                for metric in ACCURACIES:
+                    tf.summary.scalar(metric, row[metric], step=0)
 
 
 def _writer(directory):

@@ -7,7 +7,6 @@ Branches may be absent; other keys are written to `results.json` and shown nowhe
 """
 
 import json
-import os
 import pathlib
 
 import numpy as np
@@ -16,6 +15,7 @@ import pandas as pd
 from bgsnet_tf import files
 from bgsnet_tf.evaluation import metrics
 
+CURVES = "calibration.csv"
 BRANCHES = ("fused", "general", "special")
 REFERENCES = {
     "linear": "one linear f_g (Eq. 1) on features before any training",
@@ -101,8 +101,6 @@ def per_class_table(class_names, scores, labels_seen, labels_unseen, seen_classe
 def write_results(directory, results, per_class):
     """Writes `results.json`, `results.csv` (a row per branch) and `per_class.csv`, in full precision.
 
-    A file appears complete or not at all: it is written under a temporary name and renamed.
-
     Args:
       directory: where to; it is made if need be.
       results: see the module.
@@ -125,19 +123,41 @@ def write_results(directory, results, per_class):
         "per_class.csv": per_class.to_csv(index=False, lineterminator="\n"),
     }
     for name, text in texts.items():
-        write_atomically(directory / name, text)
+        files.write(directory / name, text)
 
 
 def write_pruning(directory, pruning):
     """Writes `pruning.csv`, a row for each number of kept sub-modules, see `run_page.Evidence`."""
-    write_atomically(pathlib.Path(directory) / "pruning.csv", pruning.to_csv(index=False, lineterminator="\n"))
+    files.write(pathlib.Path(directory) / "pruning.csv", pruning.to_csv(index=False, lineterminator="\n"))
 
 
-def write_atomically(path, text):
-    """Writes a text file under a temporary name and renames it, so that it appears whole or not at all."""
-    temporary = pathlib.Path(files.unfinished(path))
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def write_curves(directory, curves):
+    """Writes `calibration.csv`: a row for each stretch of δ, with the U, S and H from `from_delta` to the next row's.
+
+    Args:
+      directory: of a run of the validation split. On a test split nobody needs it who does not choose by it.
+      curves: branch to `metrics.SeenUnseenCurve`.
+    """
+    tables = [
+        pd.DataFrame(
+            {
+                "branch": branch,
+                "from_delta": np.concatenate([[-np.inf], curve.switches]),
+                "U": curve.U,
+                "S": curve.S,
+                "H": metrics.harmonic_mean(curve.U, curve.S),
+            }
+        )
+        for branch, curve in curves.items()
+    ]
+    files.write(pathlib.Path(directory) / CURVES, pd.concat(tables).to_csv(index=False, lineterminator="\n"))
+
+
+def read_curve(directory, branch):
+    """The `metrics.SeenUnseenCurve` of a branch from the `calibration.csv` in a folder; None where there is none."""
+    path = pathlib.Path(directory) / CURVES
+    if not path.is_file():
+        return None
+    table = pd.read_csv(path, float_precision="round_trip")
+    table = table[table["branch"] == branch]
+    return metrics.SeenUnseenCurve(table["from_delta"].to_numpy()[1:], U=table["U"].to_numpy(), S=table["S"].to_numpy())

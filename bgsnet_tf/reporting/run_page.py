@@ -12,10 +12,11 @@ from typing import Optional
 import numpy as np
 import pandas as pd
 
+from bgsnet_tf import files
 from bgsnet_tf.evaluation import analysis, bootstrap, calibration, metrics
 from bgsnet_tf.reporting import figures, heat_maps, html_page
 from bgsnet_tf.reporting.html_page import text
-from bgsnet_tf.reporting.result_tables import COLUMNS, PAPER_FOOTNOTES, PAPER_ROWS, ROWS, reference_notes, verdicts, write_atomically
+from bgsnet_tf.reporting.result_tables import COLUMNS, PAPER_FOOTNOTES, PAPER_ROWS, ROWS, reference_notes, verdicts
 
 CONFUSED_PAIRS, IMAGES_OF_A_PAIR = 6, 3
 DECISIVE_ATTRIBUTES = 5
@@ -97,7 +98,7 @@ def write(directory, evidence):
         sections.append(("pruning", "Pruning", _pruning(evidence)))
     sections.append(("run", "Run", _run(results)))
     path = directory / "report.html"
-    write_atomically(path, html_page.page(f"BGSNet on {results['dataset']}: {results['split']} split, seed {results['seed']}", sections))
+    files.write(path, html_page.page(f"BGSNet on {results['dataset']}: {results['split']} split, seed {results['seed']}", sections))
     for name in set(FIGURES) - set(drawn):
         for kind in figures.KINDS:
             (directory / "figures" / f"{name}.{kind}").unlink(missing_ok=True)

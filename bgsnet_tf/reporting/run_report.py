@@ -8,10 +8,10 @@ import tensorflow as tf
 import bgsnet_tf
 from bgsnet_tf.data import images
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.evaluation import calibration, metrics
+from bgsnet_tf.evaluation import metrics
 from bgsnet_tf.model.attribution import Attribution
 from bgsnet_tf.reporting import heat_maps, run_page, tensorboard
-from bgsnet_tf.reporting.result_tables import write_pruning
+from bgsnet_tf.reporting.result_tables import read_curve, write_curves, write_pruning
 from bgsnet_tf.scoring import pruning
 from bgsnet_tf.training import stages
 from bgsnet_tf.training.checkpoints import StageFolder
@@ -47,7 +47,7 @@ def write_report(run, bgsnet, results, per_class, scores, inference, validation_
         for branch, pair in scores.items()
     }
     if results["split"] == "validation":
-        calibration.write_curves(run.directory, curves)
+        write_curves(run.directory, curves)
         validation_dir = run.directory
     pruned = None
     if inference.pruned is not None:
@@ -57,7 +57,7 @@ def write_report(run, bgsnet, results, per_class, scores, inference, validation_
         results=results,
         per_class=per_class,
         curves=curves,
-        calibration=calibration.read_curve(validation_dir, "fused"),
+        calibration=read_curve(validation_dir, "fused"),
         pruning=pruned,
         labels_unseen=labels[1],
         unseen_classes=benchmark.unseen_classes,

@@ -5,7 +5,6 @@ All of it lies in `logs/evaluation` of the run, and every evaluation replaces it
 
 import os
 import pathlib
-import shutil
 
 import numpy as np
 import tensorflow as tf
@@ -32,20 +31,19 @@ def write(run, results, figures, pictures, inference):
       pictures: dict from a name to (its description, pixels (H, W, 3) uint8).
       inference: `Inference` of its network.
     """
-    partial = files.unfinished(os.path.join(run.directory, ".evaluation"))
-    shutil.rmtree(partial, ignore_errors=True)
-    writer = tf.summary.create_file_writer(partial, filename_suffix=EVENTS)
-    with writer.as_default(step=0):
-        hparams.hparams(results["flags"], trial_id=run.directory)
-        for name in COLUMNS:
-            tf.summary.scalar(f"results/{name}", results["fused"][name])
-        for path in figures:
-            tf.summary.image(path.stem, tf.io.decode_png(path.read_bytes())[tf.newaxis])
-        for name, (description, pixels) in pictures.items():
-            tf.summary.image(name, pixels[np.newaxis], description=description)
-    writer.close()
-    _write_projector(partial, run, inference)
-    files.lay_over(partial, run.logs("evaluation"), [f"*{EVENTS}", *PROJECTOR_FILES])
+    own = [f"*{EVENTS}", *PROJECTOR_FILES]
+    with files.laying_over(run.logs("evaluation"), own, within=run.directory) as part:  # not below logs/, which TensorBoard watches
+        writer = tf.summary.create_file_writer(part, filename_suffix=EVENTS)
+        with writer.as_default(step=0):
+            hparams.hparams(results["flags"], trial_id=run.directory)
+            for name in COLUMNS:
+                tf.summary.scalar(f"results/{name}", results["fused"][name])
+            for path in figures:
+                tf.summary.image(path.stem, tf.io.decode_png(path.read_bytes())[tf.newaxis])
+            for name, (description, pixels) in pictures.items():
+                tf.summary.image(name, pixels[np.newaxis], description=description)
+        writer.close()
+        _write_projector(part, run, inference)
 
 
 def _write_projector(directory, run, inference):

@@ -5,6 +5,8 @@ They name the folder as a container sees it, so the export may move.
 
 import os
 
+from bgsnet_tf import files
+
 MODEL_NAME = "bgsnet"
 
 MODELS_CONFIG = f"""\
@@ -41,12 +43,9 @@ services:
 FILES = {"models.config": MODELS_CONFIG, "batching.config": BATCHING_CONFIG, "compose.yaml": COMPOSE}
 
 
-def write_missing(directory, temporary):
-    """Writes the files that `directory` does not hold yet, first into the folder `temporary`; an edited one stays."""
+def write_missing(directory):
+    """Writes the files that `directory` does not hold yet; an edited one stays."""
     for name, content in FILES.items():
         path = os.path.join(directory, name)
         if not os.path.exists(path):
-            part = os.path.join(temporary, name)
-            with open(part, "w", encoding="utf-8") as file:
-                file.write(content)
-            os.replace(part, path)
+            files.write(path, content)

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import pathlib
@@ -41,7 +40,7 @@ def write_next(bgsnet, benchmark, views, delta, directory, reuse=False):
         _turn_in(directory),
         tempfile.TemporaryDirectory(prefix=".", suffix=files.UNFINISHED, dir=directory) as temporary,
     ):
-        server_files.write_missing(directory, temporary)
+        server_files.write_missing(directory)
         served = ServedBGSNet(bgsnet, benchmark, views, delta, temporary)
         fingerprint = _fingerprint(served)
         if reuse and existing(directory):
@@ -62,14 +61,10 @@ def existing(directory):
 @contextlib.contextmanager
 def _turn_in(directory):
     """Exports into a directory take turns, so that whatever one of them finds unfinished there is nobody's."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # a file system without locks: nothing is removed then
-            fcntl.flock(handle, fcntl.LOCK_EX)
+    with files.turn_in(directory) as alone:
+        if alone:
             files.remove_unfinished(directory, [""])
         yield
-    finally:
-        os.close(handle)
 
 
 def _fingerprint(served):

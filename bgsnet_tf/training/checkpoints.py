@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import shutil
+import tempfile
 import time
 from typing import NamedTuple
 
@@ -185,22 +186,19 @@ class PhaseCheckpoints:
           UserError: where the disk is full; older checkpoints stay.
         """
         path = self._path(position)
-        part = files.unfinished(path if self.worker.is_chief else f"{path}.{self.worker.index}")
-        shutil.rmtree(part, ignore_errors=True)
-        try:
-            os.makedirs(part)
-            with files.naming_unwritable(self.directory):
+        os.makedirs(self.directory, exist_ok=True)
+        with files.naming_unwritable(self.directory):
+            if not self.worker.is_chief:
+                with tempfile.TemporaryDirectory(suffix=files.UNFINISHED, dir=self.directory) as discarded:
+                    self._checkpoint.write(os.path.join(discarded, PREFIX))
+                return
+            with files.replacing(path) as part:
+                os.mkdir(part)
                 self._checkpoint.write(os.path.join(part, PREFIX))
                 checksums = {name: files.checksum(os.path.join(part, name)) for name in os.listdir(part)}
                 files.write_json(os.path.join(part, CHECKSUMS), checksums)
-            if self.worker.is_chief:
-                shutil.rmtree(path, ignore_errors=True)  # a damaged one, or the same again
-                os.rename(part, path)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-        if self.worker.is_chief:
-            for old in self._positions()[: -self.keep]:
-                shutil.rmtree(self._path(old))
+        for old in self._positions()[: -self.keep]:
+            shutil.rmtree(self._path(old))
 
     def _path(self, position):
         return os.path.join(self.directory, f"{position.epoch:06}-{position.step:06}")

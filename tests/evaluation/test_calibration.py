@@ -84,14 +84,3 @@ def test_a_plateau_without_a_float_inside_is_not_chosen():
 def test_errors_are_those_of_the_metrics():
     with pytest.raises(ValueError, match="scores_seen is empty"):
         calibration.best_delta(np.zeros((0, 2)), np.zeros(0, int), np.zeros((1, 2)), [1], [0], [1])
-
-
-def test_a_curve_is_read_as_it_was_written(tmp_path):
-    curves = {"fused": metrics.seen_unseen_curve(*random_case(0)), "general": metrics.seen_unseen_curve(*random_case(1))}
-    calibration.write_curves(tmp_path, curves)
-    for branch, curve in curves.items():
-        read = calibration.read_curve(tmp_path, branch)
-        for name in ("switches", "U", "S"):
-            np.testing.assert_array_equal(getattr(read, name), getattr(curve, name))
-        assert calibration.peak(read) == calibration.best_delta(*random_case(0 if branch == "fused" else 1)).delta
-    assert calibration.read_curve(tmp_path / "elsewhere", "fused") is None

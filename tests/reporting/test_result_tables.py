@@ -106,3 +106,14 @@ def test_accuracies_that_json_cannot_hold_are_refused_before_any_file_is_touched
     with pytest.raises(ValueError, match="not JSON compliant"):
         result_tables.write_results(tmp_path, results(fused={**FUSED, "H": float("nan")}), per_class())
     assert not os.listdir(tmp_path)
+
+
+def test_a_curve_is_read_as_it_was_written(tmp_path):
+    rng = np.random.default_rng(0)
+    curves = {name: metrics.SeenUnseenCurve(np.sort(rng.normal(size=5)), *rng.uniform(0, 100, (2, 6))) for name in ("fused", "general")}
+    result_tables.write_curves(tmp_path, curves)
+    for branch, curve in curves.items():
+        read = result_tables.read_curve(tmp_path, branch)
+        for name in ("switches", "U", "S"):
+            np.testing.assert_array_equal(getattr(read, name), getattr(curve, name))
+    assert result_tables.read_curve(tmp_path / "elsewhere", "fused") is None

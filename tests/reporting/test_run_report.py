@@ -19,7 +19,7 @@ from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 from bgsnet_tf import commands, files
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.evaluation import calibration
-from bgsnet_tf.reporting import run_report
+from bgsnet_tf.reporting import result_tables, run_report
 from bgsnet_tf.scoring.inference import THUMBNAIL
 from bgsnet_tf.training.run import Run
 from tests.conftest import tiny_config_below
@@ -101,7 +101,7 @@ def test_the_projector_has_images_and_prototypes(calibrated):
 def test_a_final_report_draws_the_curve_of_the_validation_run_and_none_of_its_own(calibrated):
     config, results = calibrated
     root = pathlib.Path(config.run.run_dir)
-    curve = calibration.read_curve(root / "validation", "fused")
+    curve = result_tables.read_curve(root / "validation", "fused")
     assert calibration.peak(curve) == pytest.approx(results["delta"], abs=1e-3)
     assert not (root / "calibration.csv").exists() and (root / "figures" / "calibration.png").exists()
     assert "U, S and H over δ on the validation split" in (root / "report.html").read_text(encoding="utf-8")

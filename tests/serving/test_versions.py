@@ -131,8 +131,7 @@ def test_two_exports_at_a_time_take_two_numbers(tmp_path, monkeypatch):
 
 def test_an_edited_server_file_stays(tmp_path):
     (tmp_path / "batching.config").write_text("max_batch_size { value: 8 }")
-    (tmp_path / "unfinished").mkdir()
-    server_files.write_missing(tmp_path, tmp_path / "unfinished")
+    server_files.write_missing(tmp_path)
     assert (tmp_path / "batching.config").read_text() == "max_batch_size { value: 8 }"
     assert f'name: "{server_files.MODEL_NAME}"' in (tmp_path / "models.config").read_text()
 

@@ -1,0 +1,45 @@
+"""Imports go one way: no room imports one above it, and no module itself through others."""
+
+import ast
+import graphlib
+import pathlib
+
+import bgsnet_tf
+
+PACKAGE = pathlib.Path(bgsnet_tf.__file__).parent
+BASE = {"errors", "files", "interruption", "config", "cli"}
+BELOW = {  # room to what it may import
+    **dict.fromkeys(BASE, BASE),
+    **dict.fromkeys(["model", "evaluation"], {"errors"}),
+    "data": BASE,
+    "exported": BASE | {"data", "evaluation"},
+    "training": BASE | {"data", "model", "evaluation"},
+    "serving": BASE | {"data", "model", "evaluation", "exported"},
+    "__init__": {"exported"},
+}
+BELOW["scoring"] = BELOW["serving"] | {"training", "serving"}
+BELOW["planning"] = BELOW["reporting"] = BELOW["scoring"] | {"scoring"}
+BELOW["commands"] = BELOW["reporting"] | {"planning", "reporting"}
+BELOW["predict"] = BASE | {"exported", "serving"}
+BELOW["export"] = BELOW["experiments"] = BELOW["commands"] | {"commands"}
+
+
+def imports():
+    """Module to the package's modules that it imports, at its head or in a function; without those that only hold modules."""
+    names = {".".join(("bgsnet_tf", *path.relative_to(PACKAGE).with_suffix("").parts)): path for path in PACKAGE.rglob("*.py")}
+    found = {}
+    for name, path in names.items():
+        nodes = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)]
+        targets = {target for node in nodes for target in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))}
+        found[name] = targets & set(names)
+    return found
+
+
+def test_no_room_imports_one_above_it():
+    room = {name: name.split(".")[1] for name in imports()}
+    arrows = {(room[name], room[target]) for name, targets in imports().items() for target in targets}
+    assert {(above, below) for above, below in arrows if above != below and below not in BELOW[above]} == set()
+
+
+def test_no_module_imports_itself_through_others():
+    graphlib.TopologicalSorter(imports()).prepare()
