@@ -99,13 +99,11 @@ def read_json(path):
 
 
 def write_arrays(path, arrays):
-    """Writes a .npz file of name to array, under a temporary name first."""
+    """Writes a .npz file of name to array, whole or not at all."""
     directory = os.path.dirname(path)
     os.makedirs(directory, exist_ok=True)
-    with naming_unwritable(directory):
-        with open(unfinished(path), "wb") as file:
-            np.savez(file, **arrays)
-        os.replace(unfinished(path), path)
+    with naming_unwritable(directory), replacing(path) as part, open(part, "wb") as file:
+        np.savez(file, **arrays)
 
 
 def read_arrays(path):

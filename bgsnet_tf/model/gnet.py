@@ -3,9 +3,12 @@
 Letters: B images, C seen classes, A attributes, K channels, T tasks.
 """
 
+import functools
+
 import tensorflow as tf
 
 from bgsnet_tf.model.grouped import GroupedModel
+from bgsnet_tf.model.layers import feed_forward
 from bgsnet_tf.model.losses import attribute_cross_entropy
 
 
@@ -56,9 +59,7 @@ class SupervisedGNet(GroupedModel):
 class MetaGNet(GroupedModel):
     """f_g under Eqs. 2-3, on visual embeddings that never change again: e_g (B, K) to a_g (B, A).
 
-    A batch is a set of tasks, a tensor axis and no loop. The virtual parameters θ' of a task are never formed: the
-    gradient of a kernel is Xᵀ G, of the dense layer's n training inputs X (n, in) and the gradient G (n, out) of its
-    outputs, so validation inputs V get V θ' = V θ - α (V Xᵀ) G. With n far below in, that is exact and smaller.
+    A batch is a set of tasks, a tensor axis and no loop. How a task's virtual parameters θ' act is `outputs_at_virtual`.
 
     Args:
       predictor: f_g, built.
@@ -104,34 +105,60 @@ class MetaGNet(GroupedModel):
           Two scalars.
         """
         tasks = episodes.support_rows.shape[0]
-        layers = []  # of every dense layer: its training inputs X, and zeros that are added to its outputs and get G
+        trained = []  # inputs X and outputs O of every dense layer, for all tasks' training images
 
-        def watched(i, inputs):
-            zeros = tf.zeros([inputs.shape[0], self.predictor.widths[i]])
-            inner.watch(zeros)
-            layers.append((inputs, zeros))
-            return zeros
+        def recorded(dense, inputs):
+            trained.append((inputs, dense(inputs)))
+            return trained[-1][1]
 
         with tf.GradientTape() as inner:
-            support_loss = self._loss(episodes.support_rows, episodes.support_classes, watched)
+            at_theta = [functools.partial(recorded, dense) for dense in self.predictor.dense]
+            support_loss = self._loss(episodes.support_rows, episodes.support_classes, at_theta)
             each_task = support_loss * tasks  # so that task t's parameters get the gradient of its own mean loss
-        gradients = inner.gradient(each_task, [zeros for _, zeros in layers])
+        inputs, outputs = zip(*trained)
+        gradients = inner.gradient(each_task, outputs)
+        if self.first_order:
+            inputs, gradients = tf.nest.map_structure(tf.stop_gradient, (inputs, gradients))
+        at_virtual = [
+            functools.partial(outputs_at_virtual, dense, self.inner_lr, *(tf.reshape(x, [tasks, -1, x.shape[1]]) for x in of_training))
+            for dense, *of_training in zip(self.predictor.dense, inputs, gradients)
+        ]
+        return support_loss, self._loss(episodes.query_rows, episodes.query_classes, at_virtual)
 
-        def virtual(i, inputs):
-            inputs, trained, gradient = (tf.reshape(x, [tasks, -1, x.shape[1]]) for x in (inputs, layers[i][0], gradients[i]))
-            if self.first_order:
-                trained, gradient = tf.stop_gradient(trained), tf.stop_gradient(gradient)
-            similarity = tf.matmul(inputs, trained, transpose_b=True) + 1  # 1 for the bias
-            return -self.inner_lr * tf.reshape(tf.matmul(similarity, gradient), [-1, gradient.shape[2]])
-
-        return support_loss, self._loss(episodes.query_rows, episodes.query_classes, virtual)
-
-    def _loss(self, rows, classes, change):
-        """Eq. 1 of `rows` (T, way, shot) under f_g with `change`, see `Predictor.call`."""
+    def _loss(self, rows, classes, dense):
+        """Eq. 1 of `rows` (T, way, shot) under f_g with `dense` for its layers."""
         tasks, way, shot = rows.shape
-        attributes = self.predictor(tf.gather(self.embeddings, tf.reshape(rows, [-1])), change=change)
+        attributes = feed_forward(tf.gather(self.embeddings, tf.reshape(rows, [-1])), dense)
         if not self.softmax_over_task:
             return attribute_cross_entropy(attributes, tf.repeat(tf.reshape(classes, [-1]), shot), self.class_attributes)
         labels = tf.broadcast_to(tf.repeat(tf.range(way), shot), [tasks, way * shot])
         attributes = tf.reshape(attributes, [*labels.shape, attributes.shape[1]])
         return attribute_cross_entropy(attributes, labels, tf.gather(self.class_attributes, classes))
+
+
+def outputs_at_virtual(dense, inner_lr, trained, gradients, inputs):
+    """Outputs (T·m, out) of a dense layer under each task's virtual parameters θ' = θ - α ∇_θ L, Eq. 2.
+
+    A task's training inputs X (n, in) gave the outputs O = X W + b, whose gradient is G = ∇_O L (n, out). By the chain rule
+    ∇_W L = Xᵀ G and ∇_b L = 1ᵀ G, so
+
+        W' = W - α Xᵀ G,   b' = b - α 1ᵀ G,
+
+    and its validation inputs V (m, in) have the outputs
+
+        V W' + b' = V W + b - α (V Xᵀ + 1) G.
+
+    The right-hand side is computed, not W', of which every task would have one of its own: it is exact, and with n far
+    below `in` it is smaller. The explicit form took 1.6 times as long (SUN's shapes, one layer, 2026-11-24, two busy cores).
+
+    Args:
+      dense: `layers.Dense` at θ: W and b.
+      inner_lr: α.
+      trained: X (T, n, in).
+      gradients: G (T, n, out).
+      inputs: V (T·m, in).
+    """
+    tasks, _, width = gradients.shape
+    similarity = tf.matmul(tf.reshape(inputs, [tasks, -1, inputs.shape[1]]), trained, transpose_b=True) + 1
+    change = -inner_lr * tf.reshape(tf.matmul(similarity, gradients), [-1, width])
+    return dense(inputs) + change

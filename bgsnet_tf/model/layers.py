@@ -5,10 +5,28 @@ only backbone and tails are narrower.
 """
 
 import math
+from typing import NamedTuple
 
 import tensorflow as tf
 
 layers = tf.keras.layers
+
+
+class Dense(NamedTuple):
+    """What a dense layer computes with given weights: (..., out) of (..., in)."""
+
+    kernel: tf.Tensor
+    bias: tf.Tensor
+
+    def __call__(self, inputs):
+        return tf.matmul(inputs, self.kernel) + self.bias
+
+
+def feed_forward(inputs, dense):
+    """What dense layers, or functions in their place, make of `inputs` one after another, with ReLU between."""
+    for i, layer in enumerate(dense):
+        inputs = layer(tf.nn.relu(inputs) if i else inputs)
+    return inputs
 
 
 class Predictor(layers.Layer):
@@ -31,19 +49,14 @@ class Predictor(layers.Layer):
             inputs = units
         super().build(shape)
 
-    def call(self, embeddings, change=None):
-        """Attributes (..., A) of embeddings (..., K).
+    @property
+    def dense(self):
+        """The `Dense` layers, first to last."""
+        return [Dense(*weights) for weights in zip(self.weights[::2], self.weights[1::2])]
 
-        `change(i, inputs)`, where given, is added to what dense layer i makes of its `inputs`: the part of other weights
-        than its own.
-        """
-        outputs = embeddings
-        for i, (kernel, bias) in enumerate(zip(self.weights[::2], self.weights[1::2])):
-            inputs = tf.nn.relu(outputs) if i else outputs
-            outputs = tf.matmul(inputs, kernel) + bias
-            if change is not None:
-                outputs += change(i, inputs)
-        return outputs
+    def call(self, embeddings):
+        """Attributes (..., A) of embeddings (..., K)."""
+        return feed_forward(embeddings, self.dense)
 
 
 class InstanceBalance(layers.Layer):
@@ -79,10 +92,7 @@ class InstanceBalance(layers.Layer):
         special, general = inputs
         by_module = tf.transpose(special, [1, 0, 2])
         general = tf.broadcast_to(general, [tf.shape(by_module)[0], tf.shape(general)[0], general.shape[-1]])
-        outputs = tf.concat([by_module, general], axis=-1)
-        for i, (kernel, bias) in enumerate(zip(self.kernels, self.biases)):
-            outputs = tf.nn.relu(outputs) if i else outputs
-            outputs = tf.matmul(outputs, kernel) + bias
+        outputs = feed_forward(tf.concat([by_module, general], axis=-1), map(Dense, self.kernels, self.biases))
         return tf.transpose(tf.sigmoid(outputs), [1, 0, 2])
 
 

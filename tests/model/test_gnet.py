@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from bgsnet_tf.data import episodes
-from bgsnet_tf.model.gnet import MetaGNet
-from bgsnet_tf.model.layers import Predictor
+from bgsnet_tf.model.gnet import MetaGNet, outputs_at_virtual
+from bgsnet_tf.model.layers import Dense, Predictor
 from bgsnet_tf.model.losses import attribute_cross_entropy
 
 K, A, C, ROWS, ALPHA = 4, 3, 6, 30, 0.7
@@ -118,6 +118,16 @@ def test_two_layers_get_the_gradient_of_a_loop_over_tasks_with_virtual_weights(d
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
     for one, other in zip(gradients, outer.gradient(expected, predictor.trainable_weights)):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_outputs_at_virtual_parameters_are_those_of_parameters_that_are_formed():
+    rng = np.random.default_rng(7)
+    kernel, bias, trained, inputs = (rng.normal(size=shape).astype(np.float32) for shape in ((K, A), (A,), (2, 3, K), (2, 4, K)))
+    gradients = rng.normal(size=(2, 3, A)).astype(np.float32)
+    found = outputs_at_virtual(Dense(kernel, bias), ALPHA, trained, gradients, inputs.reshape(8, K)).numpy().reshape(2, 4, A)
+    for t in range(2):
+        virtual = kernel - ALPHA * trained[t].T @ gradients[t], bias - ALPHA * gradients[t].sum(axis=0)
+        np.testing.assert_allclose(found[t], inputs[t] @ virtual[0] + virtual[1], rtol=1e-5, atol=1e-5)
 
 
 def test_softmax_over_the_tasks_own_classes(data):

@@ -36,15 +36,6 @@ def test_a_frozen_predictor_predicts_as_before():
     np.testing.assert_array_equal(predictor(x), before)
 
 
-def test_predictor_takes_what_other_weights_add():
-    predictor, x = Predictor(A, 6), normal(B, K)
-    predictor.build([None, K])
-    others = [normal(*w.shape, seed=i) for i, w in enumerate(predictor.trainable_weights)]
-    outputs = predictor(x, change=lambda i, inputs: inputs @ others[2 * i] + others[2 * i + 1])
-    predictor.set_weights([w + other for w, other in zip(predictor.get_weights(), others)])
-    np.testing.assert_allclose(outputs, predictor(x), rtol=1e-5, atol=1e-5)
-
-
 @pytest.mark.parametrize("hidden", [0, 6])
 def test_instance_balance_is_equation_4(hidden):
     balance, special, general = InstanceBalance(hidden), normal(B, N, K), normal(B, K, seed=1)
