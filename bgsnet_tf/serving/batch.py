@@ -31,7 +31,7 @@ def main():
 
 if __name__ == "__main__":
     flags.DEFINE_string("export_dir", "", "Version folder of an export.")
-    flags.DEFINE_string("images", "", "Folder of JPEG and PNG files, or a pattern.")
+    flags.DEFINE_string("images", "", "A JPEG or PNG file, a folder of such files, or a pattern.")
     flags.DEFINE_string(
         "attributes", "", "CSV of the classes to choose from (class, then one column an attribute). Empty: the exported ones."
     )

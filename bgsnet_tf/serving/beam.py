@@ -29,7 +29,7 @@ def main():
 
 if __name__ == "__main__":
     flags.DEFINE_string("export_dir", "", "Version folder of an export.")
-    flags.DEFINE_string("images", "", "Pattern of JPEG and PNG files, as Beam takes it: * within a folder, ** below it.")
+    flags.DEFINE_string("images", "", "A JPEG or PNG file, or a pattern of such files, as Beam takes it: * within a folder, ** below it.")
     flags.DEFINE_string(
         "attributes", "", "CSV of the classes to choose from (class, then one column an attribute). Empty: the exported ones."
     )

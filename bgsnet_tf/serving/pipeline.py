@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import glob
 import io
 import os
 
@@ -29,7 +30,7 @@ def run(version, pattern, output, form, batch_size, options, classes=None):
 
     Args:
       version: folder of the SavedModel.
-      pattern: of the image files, as Beam's file systems take it.
+      pattern: of the image files, or one that exists, as Beam's file systems take it.
       output: folder of the shards, on any of Beam's file systems.
       form: a key of `records.WRITERS`.
       batch_size: most images computed at a time.
@@ -43,6 +44,8 @@ def run(version, pattern, output, form, batch_size, options, classes=None):
       UserError: where there is no export, the pattern matches nothing, or the folder holds shards already.
     """
     choice = ExportedModel(version).choice(classes)  # what it raises should not wait for the workers
+    if os.path.isfile(pattern):
+        pattern = glob.escape(pattern)
     if not _matches(pattern):
         raise UserError(f"--images={pattern} matches no file; give a pattern such as 'photos/**.jpg', which takes all below photos")
     part = FileSystems.join(output, "part")

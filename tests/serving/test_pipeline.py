@@ -39,6 +39,11 @@ def test_without_problems_there_is_no_list_of_them(exported, photos, tmp_path):
     assert all(name.endswith(".tfrecord") for name in os.listdir(output))
 
 
+def test_a_file_that_is_named_is_no_pattern(exported, photos, tmp_path):
+    (photos / "0.jpg").rename(photos / "a [1].jpg")
+    assert pipeline.run(f"{exported.directory}/1", f"{photos}/a [1].jpg", str(tmp_path / "scored"), "tfrecord", 3, []) == (1, 0)
+
+
 def test_mistakes_are_told_before_anything_runs(exported, photos, tmp_path):
     version, output = f"{exported.directory}/1", tmp_path / "scored"
     for arguments, message in [
