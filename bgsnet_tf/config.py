@@ -50,6 +50,9 @@ class DataConfig:
     split_index: int = _option(1, "Which trainclassesN/valclassesN.txt of xlsa17 make the validation split.", _between(1, 3))
     images_csv: str = _option("images.csv", "csv: table of images (path, class, split, optional box), relative to --data_dir.")
     attributes_csv: str = _option("attributes.csv", "csv: table of classes (class, then one column an attribute), relative to --data_dir.")
+    center_attributes: bool = _option(
+        False, "Subtract the seen classes' mean from class attributes before φ is their L2-normalised row (the paper: normalised alone)."
+    )
     use_boxes: bool = _option(True, "csv: crop every row to its box where the table gives one.")
     split: str = _option(
         "final",
@@ -63,9 +66,9 @@ class DataConfig:
     )
     augment: str = _option(
         "crop_flip",
-        "Training views (assumption): random crops and flips, flips only, the eight symmetries of the "
-        "square, or none. Test images are never augmented.",
-        choices=("crop_flip", "flip", "dihedral", "none"),
+        "Training views (assumption): random crops and flips, random rectangles stretched to the input and flips, flips only, the "
+        "eight symmetries of the square, or none. Test images are never augmented.",
+        choices=("crop_flip", "resized_crop_flip", "flip", "dihedral", "none"),
     )
 
 
@@ -90,6 +93,24 @@ class BackboneConfig:
         "Only taken from the command line, never from a file.",
         stored=False,
     )
+    batch_norm: str = _option(
+        "auto",
+        "Batch norms of backbone and tails in training (assumption): hold keeps the statistics they came with, train takes those of "
+        "each batch. auto: hold where the backbone comes trained.",
+        choices=("auto", "hold", "train"),
+    )
+    standardize: bool = _option(
+        False, "Standardise every channel of e with constants, its mean and deviation over the training images (not in the paper)."
+    )
+
+    @property
+    def pretrained(self):
+        """Whether the backbone starts from trained weights rather than at random; a model file brings its own."""
+        return self.backbone_weights != "none" or (self.backbone != "small" and os.path.exists(self.backbone))
+
+    @property
+    def holds_batch_norm(self):
+        return self.batch_norm == "hold" or (self.batch_norm == "auto" and self.pretrained)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +128,12 @@ class FinetuneConfig:
         1e-5, "Learning rate of the backbone (assumption: between APN-ZSL's and AttentionZSL's).", _POSITIVE
     )
     finetune_weight_decay: float = _option(1e-4, "Decoupled weight decay of kernels (assumption).", _at_least(0))
+    g_start: str = _option(
+        "random",
+        "Where f_g starts (assumption): random weights, or least_squares, the closed form of ESZSL on the training images' e "
+        "(needs --g_hidden=0).",
+        choices=("random", "least_squares"),
+    )
     g_hidden: int = _option(0, "Hidden units of f_g; 0 is one dense layer. The paper: 'one or two'.", _at_least(0))
 
 
@@ -144,6 +171,9 @@ class BSNetConfig:
     eta: float = _option(
         1e-3, "Weight of L_div, Eq. 17 (assumption; useful values depend on N and K, since L_div is a sum over both).", _at_least(0)
     )
+    eta_per_weight: bool = _option(
+        False, "Divide L_div by the N·K weights it sums over, so that one --eta means the same for every network (not in the paper)."
+    )
     instance_balance: bool = _option(True, "Instance weights w^t, Eq. 4; without them w^t = 1 and L_div is off.")
     diversity_loss: bool = _option(True, "L_div, Eq. 5.")
     dataset_balance: bool = _option(True, "Gates, Eq. 15; without them every sub-module counts fully.")
@@ -151,6 +181,12 @@ class BSNetConfig:
     gate_init_std: float = _option(0.5, "Standard deviation of the gates' initial w^d (assumption; the paper: random).", _at_least(0))
     gate_compensation: bool = _option(False, "HAT's gradient compensation for the gates; the paper does not mention it.")
     b_hidden: int = _option(256, "Hidden units of every f_b; 0 is one dense layer. The paper: 'one or two'.", _at_least(0))
+    s_start: str = _option(
+        "random",
+        "Where f_s starts (assumption): random weights, or general, a share of the fine-tuned f_g for every sub-module "
+        "(needs --s_hidden=0 and --g_hidden=0).",
+        choices=("random", "general"),
+    )
     s_hidden: int = _option(0, "Hidden units of f_s; 0 is one dense layer. The paper: 'one or two'.", _at_least(0))
     bsnet_batch_size: int = _option(32, "Images a step (assumption).", _at_least(1))
     bsnet_optimizer: str = _option("SGD", "An optimizer of Keras or tensorflow-addons; SGD has Nesterov momentum .9 (assumption).")
@@ -227,6 +263,10 @@ class Config:
             raise UserError(f"--resize={self.data.resize} is smaller than --image_size={self.data.image_size}; give at least as much")
         if self.finetune.finetune_head_epochs + self.finetune.finetune_epochs == 0:
             raise UserError("--finetune_head_epochs and --finetune_epochs are both 0; f_g needs at least one epoch")
+        if self.finetune.g_start == "least_squares" and self.finetune.g_hidden:
+            raise UserError(f"--g_start=least_squares gives one dense layer its weights, --g_hidden={self.finetune.g_hidden} has two")
+        if self.bsnet.s_start == "general" and (self.finetune.g_hidden or self.bsnet.s_hidden):
+            raise UserError("--s_start=general needs one dense layer in f_g and in f_s: --g_hidden=0 and --s_hidden=0")
         if self.evaluation.calibrate and self.data.split == "validation":
             raise UserError("--calibrate chooses delta for the final split; drop it or --split=validation")
 

@@ -38,6 +38,7 @@ class Benchmark:
       boxes: (R, 4) float32 xmin, ymin, xmax, ymax in pixels; a row of NaN means the whole image.
       pixels: (R, H, W, 3) uint8 images in memory.
       features: (R, K) float32 features that somebody computed, in place of images.
+      center_attributes: whether `phi` is that of attributes less the mean over the seen classes.
 
     Raises:
       UserError: where the parts contradict each other.
@@ -56,12 +57,14 @@ class Benchmark:
     boxes: Optional[np.ndarray] = None
     pixels: Optional[np.ndarray] = None
     features: Optional[np.ndarray] = None
+    center_attributes: bool = False
 
     def __post_init__(self):
         if sum(source is not None for source in (self.paths, self.pixels, self.features)) != 1:
             raise ValueError("a benchmark has either paths, pixels or features")
         self._check_attributes()
         self._check_splits()
+        self._check_directions()
 
     @property
     def seen_classes(self):
@@ -75,9 +78,16 @@ class Benchmark:
 
     @property
     def phi(self):
-        """(C, A) float32 class embeddings φ(y): attributes with L2-normalised rows (Eq. 1)."""
-        attributes = self.attributes.astype(np.float64)
+        """(C, A) float32 class embeddings φ(y): attributes, less `attribute_origin`, with L2-normalised rows (Eq. 1)."""
+        attributes = self.attributes.astype(np.float64) - self.attribute_origin
         return (attributes / np.linalg.norm(attributes, axis=1, keepdims=True)).astype(np.float32)
+
+    @property
+    def attribute_origin(self):
+        """(A,) float64: the mean attributes of the seen classes where attributes are centred, else 0."""
+        if not self.center_attributes:
+            return np.zeros(self.attributes.shape[1])
+        return self.attributes[self.seen_classes].mean(axis=0, dtype=np.float64)
 
     def validation(self):
         """The same kind of benchmark, made of training rows only: nothing of either test split is in it.
@@ -102,6 +112,7 @@ class Benchmark:
             boxes=None if self.boxes is None else self.boxes[rows],
             pixels=None if self.pixels is None else self.pixels[rows],
             features=None if self.features is None else self.features[rows],
+            center_attributes=self.center_attributes,
         )
 
     def validation_rows(self):
@@ -164,6 +175,15 @@ class Benchmark:
         zero = np.flatnonzero(~self.attributes.any(axis=1))
         if len(zero):
             raise UserError(f"{self.name}: all attributes of class '{self.class_names[zero[0]]}' are 0, so it has no direction")
+
+    def _check_directions(self):
+        apart = np.abs(self.attributes - self.attribute_origin).max(axis=1)
+        middle = np.flatnonzero(apart <= 1e-6 * np.abs(self.attributes).max(axis=1))
+        if len(middle):
+            raise UserError(
+                f"{self.name}: class '{self.class_names[middle[0]]}' has the mean attributes of the seen classes, so it has no direction "
+                "once they are centred; drop --center_attributes"
+            )
 
     def _check_splits(self):
         if not len(self.train):

@@ -5,6 +5,7 @@ A view is a number: 0 is the test view, with nothing random in it; any other is 
 """
 
 import dataclasses
+import math
 import os
 
 import numpy as np
@@ -14,6 +15,7 @@ from bgsnet_tf.data import decoding
 from bgsnet_tf.data.batches import without_autotuning
 from bgsnet_tf.errors import UserError
 
+AREAS, ASPECTS = (0.4, 1.0), (3 / 4, 4 / 3)  # of random rectangles: assumptions, the latter as ImageNet training has it
 PARALLEL = os.cpu_count()  # images decoded at a time
 
 
@@ -24,7 +26,8 @@ class Views:
     Attributes:
       size: H = W of the result in pixels.
       resize: length of the shorter side before the crop to `size`.
-      augment: "none"; "flip": odd views are mirrored; "crop_flip": random crop, and odd views are mirrored;
+      augment: "none"; "flip": odd views are mirrored; "crop_flip": random crop, and odd views are mirrored; "resized_crop_flip":
+        the same with a random rectangle of the image, see `_random_rectangle`, stretched to the network's input;
         "dihedral": view v is symmetry v mod 8 of the square.
       seed: of the random crops.
     """
@@ -37,7 +40,7 @@ class Views:
     @property
     def count(self):
         """How many views there are to draw from in training."""
-        return {"none": 1, "flip": 2, "dihedral": 8, "crop_flip": 1 << 20}[self.augment]
+        return {"none": 1, "flip": 2, "dihedral": 8, "crop_flip": 1 << 20, "resized_crop_flip": 1 << 20}[self.augment]
 
     def __call__(self, image, row=0, view=0):
         """(size, size, 3) float32 in 0..255 of an image (h, w, 3)."""
@@ -51,8 +54,11 @@ class Views:
             share = tf.random.stateless_uniform([2], [self.seed, 0x9E3779B] + tf.stack([row, view]))
             random_corner = tf.cast(share * tf.cast(slack + 1, tf.float32), tf.int32)
             corner = tf.where(view > 0, random_corner, corner)
+        if self.augment == "resized_crop_flip":
+            stretched, random_corner = _random_rectangle(shape, self.size, [self.seed, 0x9E3779B] + tf.stack([row, view]))
+            resized, corner = tf.where(view > 0, stretched, resized), tf.where(view > 0, random_corner, corner)
         image = _resized_crop(image, resized, corner, self.size)
-        if self.augment in ("flip", "crop_flip"):
+        if self.augment in ("flip", "crop_flip", "resized_crop_flip"):
             image = tf.cond(view % 2 == 1, lambda: tf.reverse(image, [1]), lambda: image)
         if self.augment == "dihedral":
             image = tf.switch_case(view % 8, [lambda s=s: _symmetry(image, s) for s in range(8)])
@@ -141,6 +147,21 @@ def _crop(image, box):
     low = tf.clip_by_value(tf.stack([box[1], box[0]]), 0, size - 1)
     high = tf.clip_by_value(tf.stack([box[3], box[2]]), low + 1, size)
     return image[low[0] : high[0], low[1] : high[1]]
+
+
+def _random_rectangle(shape, size, seed):
+    """Where a random rectangle of an image of `shape` (2,) lies once it is `size` × `size`: (2,) of the whole image, (2,) of its corner.
+
+    Its share of the image's area is uniform in `AREAS`, the logarithm of width : height in that of `ASPECTS`; what is longer than
+    the image is cut to it.
+    """
+    area, aspect, *place = tf.unstack(tf.random.stateless_uniform([4], seed))
+    image = tf.cast(shape, tf.float32)
+    side = tf.sqrt((AREAS[0] + area * (AREAS[1] - AREAS[0])) * tf.reduce_prod(image))
+    stretch = tf.exp(0.5 * (math.log(ASPECTS[0]) + aspect * math.log(ASPECTS[1] / ASPECTS[0])))
+    rectangle = tf.minimum(tf.stack([side / stretch, side * stretch]), image)
+    whole = tf.maximum(tf.cast(tf.round(image * size / rectangle), tf.int32), size)
+    return whole, tf.cast(tf.stack(place) * tf.cast(whole - size + 1, tf.float32), tf.int32)
 
 
 def _resized_crop(image, resized, corner, size):

@@ -1,5 +1,7 @@
 """From flags to a `Benchmark`: the one place that knows all the ways to make one."""
 
+import dataclasses
+
 from bgsnet_tf.config import DEMO_DATASETS, XLSA17_DATASETS
 from bgsnet_tf.data import synthetic, tables, xlsa17
 from bgsnet_tf.data.paths import raise_problem
@@ -21,4 +23,6 @@ def load_benchmark(data, report=raise_problem):
         benchmark = xlsa17.load(data.dataset, data.data_dir, data.split_dir, data.split_index, data.input == "features", report)
     else:
         benchmark = tables.load(data.data_dir, data.images_csv, data.attributes_csv, data.use_boxes, report)
+    if data.center_attributes:
+        benchmark = dataclasses.replace(benchmark, center_attributes=True)
     return benchmark.validation() if data.split == "validation" else benchmark

@@ -26,7 +26,7 @@ class Choice:
 
     Attributes:
       names: C' names.
-      embeddings: (C', A) φ: attributes with L2-normalised rows (Eq. 1).
+      embeddings: (C', A) φ: attributes, less the export's origin, with L2-normalised rows (Eq. 1).
       offsets: (C',) what is taken off each one's score: δ where it is seen.
     """
 
@@ -46,11 +46,14 @@ class Choice:
         return digest.hexdigest()
 
 
-def choice(names: Sequence[str], attributes: np.ndarray, seen: np.ndarray, delta: float) -> Choice:
+def choice(names: Sequence[str], attributes: np.ndarray, seen: np.ndarray, delta: float, origin: np.ndarray) -> Choice:
     """The `Choice` among classes with attributes (C', A), those of them `seen` (C',) lowered by δ.
 
+    Args:
+      origin: (A,) what φ is measured from, see `layout.Description`.
+
     Raises:
-      UserError: for a class whose attributes are not finite, or all 0.
+      UserError: for a class whose attributes are not finite, or all at the origin.
     """
     attributes = np.asarray(attributes, np.float64)
     if not len(names):
@@ -58,8 +61,10 @@ def choice(names: Sequence[str], attributes: np.ndarray, seen: np.ndarray, delta
     for name, values in zip(names, attributes):
         if not np.isfinite(values).all():
             raise UserError(f"class {name!r} has an attribute that is no finite number")
-        if not values.any():
-            raise UserError(f"all attributes of class {name!r} are 0, so it has no direction; give one a value")
+        if np.array_equal(values, origin):
+            where = "the mean of the seen classes" if np.any(origin) else "0"
+            raise UserError(f"all attributes of class {name!r} are {where}, so it has no direction; give one another value")
+    attributes = attributes - origin
     embeddings = attributes / np.linalg.norm(attributes, axis=1, keepdims=True)
     return Choice(tuple(names), embeddings.astype(np.float32), (delta * np.asarray(seen)).astype(np.float32))
 

@@ -4,7 +4,7 @@
 |---|---|
 | `class_names.txt`, `attribute_names.txt` | a name a line |
 | `classes.csv` | a class a line: name, 1 where it is seen, its attributes as the data set gives them |
-| `model.json` | `dataset`, `delta` (δ inside the scores), `image_size` and `resize` of the test view, `no_heat_maps` (why, or null) |
+| `model.json` | the other fields of `Description`; `attribute_origin` is null where it is 0 |
 
 Letters: C classes, A attributes.
 """
@@ -42,6 +42,8 @@ class Description:
       delta: taken off the scores of seen classes.
       image_size: height and width of what the network sees, in pixels: the middle of the image.
       resize: length of the image's shorter side before that is cut out of it.
+      attribute_origin: (A,) that is taken off attributes before φ is their L2-normalised row: the seen classes' mean where the
+        model was trained with --center_attributes, else 0.
       no_heat_maps: why there is no signature `explain`; None where there is one.
     """
 
@@ -53,13 +55,21 @@ class Description:
     delta: float
     image_size: int
     resize: int
+    attribute_origin: np.ndarray
     no_heat_maps: str = None
 
 
 def write(directory, benchmark, views, delta, no_heat_maps=None):
     """Writes the files into `directory` and returns their paths. The arguments are those of `ServedBGSNet`."""
     seen = np.isin(np.arange(len(benchmark.class_names)), benchmark.seen_classes)
-    model = {"dataset": benchmark.name, "delta": delta, "image_size": views.size, "resize": views.resize, "no_heat_maps": no_heat_maps}
+    model = {
+        "dataset": benchmark.name,
+        "delta": delta,
+        "image_size": views.size,
+        "resize": views.resize,
+        "attribute_origin": benchmark.attribute_origin.tolist() if benchmark.center_attributes else None,
+        "no_heat_maps": no_heat_maps,
+    }
     paths = [os.path.join(directory, name) for name in (CLASS_NAMES, ATTRIBUTE_NAMES, CLASSES, MODEL)]
     for path, names in zip(paths, (benchmark.class_names, benchmark.attribute_names)):
         with open(path, "w", encoding="utf-8") as file:
@@ -92,7 +102,9 @@ def read(version):
         header, *rows = csv.reader(io.StringIO(_text(version, CLASSES), newline=""), strict=True)
         model = json.loads(_text(version, MODEL))
         names, seen, *columns = zip(*rows)
-        return Description(names, tuple(header[2:]), np.array(seen) == "1", np.array(columns, np.float32).T, **model)
+        attribute_names = tuple(header[2:])
+        origin = np.array(model.pop("attribute_origin", None) or np.zeros(len(attribute_names)))
+        return Description(names, attribute_names, np.array(seen) == "1", np.array(columns, np.float32).T, attribute_origin=origin, **model)
     except (tf.errors.OpError, ValueError, TypeError, csv.Error) as error:
         raise UserError(
             f"{version} does not say which classes and attributes it knows ({error}); "

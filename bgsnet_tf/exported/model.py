@@ -168,9 +168,9 @@ class ExportedModel:
         if classes is None and delta is None:
             return None
         delta = self.delta if delta is None else delta
-        if classes is None:
-            return choices.choice(self.class_names, self.class_attributes, self.seen, delta)
-        return choices.choice(*choices.read(classes, self.attribute_names), delta)
+        exported = self.class_names, self.class_attributes, self.seen
+        chosen = exported if classes is None else choices.read(classes, self.attribute_names)
+        return choices.choice(*chosen, delta, self.description.attribute_origin)
 
     def ask(self, files: Sequence[bytes], choice: Optional[choices.Choice] = None) -> list[dict]:
         """A dict of `scores`, `class_index`, `class_name` and `attributes` for each image file; raises `Refused` for a bad one."""

@@ -26,31 +26,38 @@ class Trunk(tf.keras.Model):
     read; the trunk then returns those alone, and the tail's convolutions have stride 1: exact, and s² times smaller.
     """
 
-    def __init__(self, graph, preprocess, stride, **kwargs):
+    def __init__(self, graph, preprocess, stride, hold_batch_norm=False, **kwargs):
         super().__init__(dtype="float32", **kwargs)  # only the graph inside computes in the global precision
-        self.graph, self.preprocess, self.stride = graph, preprocess, stride
+        self.graph, self.preprocess, self.stride, self.hold_batch_norm = graph, preprocess, stride, hold_batch_norm
 
     def call(self, images, training=False):
-        features = self.graph(self.preprocess(images), training=training)
+        features = self.graph(self.preprocess(images), training=training and not self.hold_batch_norm)
         return features[:, :: self.stride, :: self.stride] if self.stride > 1 else features
 
 
 class Tail(tf.keras.Model):
-    """The layers after the trunk, with the pooling: features (B, h, w, c) to the visual embedding e (B, K) in float32."""
+    """The layers after the trunk, with the pooling: features (B, h, w, c) to the visual embedding e (B, K) in float32.
 
-    def __init__(self, graph, **kwargs):
+    Args:
+      graph: those layers.
+      standardization: a `layers.Standardization` of e, or None; copies share it.
+      hold_batch_norm: batch norms keep the statistics they came with: in training too the graph computes as at inference.
+    """
+
+    def __init__(self, graph, standardization=None, hold_batch_norm=False, **kwargs):
         super().__init__(dtype="float32", **kwargs)
-        self.graph = graph
+        self.graph, self.standardization, self.hold_batch_norm = graph, standardization, hold_batch_norm
 
     def call(self, features, training=False):
-        return tf.cast(self.graph(features, training=training), tf.float32)
+        embeddings = tf.cast(self.graph(features, training=training and not self.hold_batch_norm), tf.float32)
+        return embeddings if self.standardization is None else self.standardization(embeddings)
 
     def copy(self, name=None):
         """A trainable tail of the same architecture that starts from this one's weights."""
         graph = tf.keras.models.clone_model(self.graph, clone_function=for_training)
         graph.trainable = True
         graph.set_weights(self.graph.get_weights())
-        return Tail(graph, name=name)
+        return Tail(graph, self.standardization, self.hold_batch_norm, name=name)
 
 
 def build(name, weights, image_size, preprocessing="auto", split_layer="", sync_batch_norm=False, trusted=False):
@@ -83,11 +90,6 @@ def build(name, weights, image_size, preprocessing="auto", split_layer="", sync_
     if sync_batch_norm:
         synchronize_batch_norms(backbone)
     return split(backbone, _preprocessor(own if preprocessing == "auto" else preprocessing), split_layer)
-
-
-def is_pretrained(name, weights):
-    """Whether the backbone that `build` makes of these starts from trained weights rather than at random."""
-    return weights != "none" or (name != "small" and os.path.exists(name))
 
 
 def identity(width):
@@ -236,13 +238,23 @@ def _from_file(path, shape, trusted):
     if not getattr(backbone, "_is_graph_network", False):
         raise UserError(f"--backbone={path} is not a functional Keras model, so it cannot be cut into trunk and tail")
     if backbone.input_shape[1:3] not in (shape[:2], (None, None)):
-        height, width = backbone.input_shape[1:3]
-        raise UserError(f"--backbone={path} wants images of {height}×{width}; give --image_size={height}")
+        backbone = _resized(backbone, path, shape)
     if len(backbone.output_shape) == 4:
         backbone = tf.keras.Model(backbone.input, layers.GlobalAveragePooling2D()(backbone.output), name=backbone.name)
     if len(backbone.output_shape) != 2:
         raise UserError(f"--backbone={path} must end in a feature map or in pooled features, not in shape {backbone.output_shape}")
     return backbone
+
+
+def _resized(backbone, path, shape):
+    """The same network for images of another shape, where its layers take them: convolutions and pooling do."""
+    try:
+        resized = tf.keras.models.clone_model(backbone, tf.keras.Input(shape))
+        resized.set_weights(backbone.get_weights())
+    except ValueError as error:
+        height, width = backbone.input_shape[1:3]
+        raise UserError(f"--backbone={path} takes images of {height}×{width} alone; give --image_size={height}") from error
+    return resized
 
 
 def _small(shape):

@@ -27,7 +27,7 @@ def folded(bgsnet):
 
 
 def _folded_tail(tail):
-    return Tail(folded_graph(tail.graph), name=tail.name)
+    return Tail(folded_graph(tail.graph), tail.standardization, name=tail.name)
 
 
 def folded_graph(graph):

@@ -7,6 +7,7 @@ only backbone and tails are narrower.
 import math
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 layers = tf.keras.layers
@@ -57,6 +58,33 @@ class Predictor(layers.Layer):
     def call(self, embeddings):
         """Attributes (..., A) of embeddings (..., K)."""
         return feed_forward(embeddings, self.dense)
+
+
+class Standardization(layers.Layer):
+    """e (..., K) to (e - mean) / deviation, channel by channel: constants, the statistics of e on the training photos.
+
+    The channels of a pretrained backbone differ in scale by orders of magnitude, and with them how fast the weights behind them
+    learn. Not in the paper; a linear map, so whatever it feeds can learn the same function. Starts as the identity.
+    """
+
+    LEAST_DEVIATION = 1e-6  # of a channel that never varies, so that it becomes 0 and not infinite
+
+    def __init__(self, **kwargs):
+        super().__init__(dtype="float32", **kwargs)
+
+    def build(self, shape):
+        self.mean = self.add_weight("mean", shape[-1:], initializer="zeros", trainable=False)
+        self.deviation = self.add_weight("deviation", shape[-1:], initializer="ones", trainable=False)
+        super().build(shape)
+
+    def call(self, embeddings):
+        return (embeddings - self.mean) / self.deviation
+
+    def adapt(self, embeddings):
+        """Takes mean and deviation of embeddings (rows, K), an array, and returns them standardised."""
+        self.mean.assign(embeddings.mean(axis=0))
+        self.deviation.assign(np.maximum(embeddings.std(axis=0), self.LEAST_DEVIATION))
+        return self(embeddings).numpy()
 
 
 class InstanceBalance(layers.Layer):

@@ -44,7 +44,11 @@ def plan(run):
       UserError: where memory or disk do not suffice, before any step is made.
     """
     print(describe_data(run.benchmark))
-    config = run.config.replace(backbone_weights="none", run_dir=os.path.join(run.directory, "dry_run"))  # which does not exist
+    config = run.config.replace(
+        backbone_weights="none",
+        batch_norm="hold" if run.config.backbone.holds_batch_norm else "train",  # as with the weights that are not loaded here
+        run_dir=os.path.join(run.directory, "dry_run"),  # which does not exist
+    )
     estimator = _Estimator(dataclasses.replace(run, training=True, config=config.replace(xla=False)))  # XLA hides the graph of a step
     stages.build_bgsnet(estimator.run, estimator.fit, estimator.open_cache)
     _require_disk(run, estimator.parts)

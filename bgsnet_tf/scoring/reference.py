@@ -12,15 +12,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from bgsnet_tf import files
-from bgsnet_tf.data import images
 from bgsnet_tf.data.benchmark import Benchmark
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.evaluation import calibration, eszsl, linear, metrics
-from bgsnet_tf.model import backbone
-from bgsnet_tf.training import stages
+from bgsnet_tf.training import stages, starts
 from bgsnet_tf.training.checkpoints import StageFolder
 
 CACHE = os.path.join("cache", "as_it_came.npz")  # below a run; runs that differ in other than data and backbone may share it
@@ -149,7 +146,7 @@ def _fine_tuned(run, bgsnet, embeddings):
 def _as_it_came(run):
     """(R, K) pooled features of all rows in the test view by the backbone before any training; None where it starts at random."""
     flags, data = run.config.backbone, run.config.data
-    if not backbone.is_pretrained(flags.backbone, flags.backbone_weights):
+    if not flags.pretrained:
         return None
     contents = run.benchmark.fingerprint(), run.benchmark.image_digest(np.concatenate([run.benchmark.train, run.test_rows]))
     depends_on = repr((vars(flags), data.image_size, data.resize, run.config.run.precision, *contents))
@@ -161,18 +158,11 @@ def _as_it_came(run):
         except UserError as error:
             print(f"no linear map and no ESZSL on the backbone as it came: {error}")
             return None
-        features = _pooled(run, tf.function(lambda batch: tail(trunk(batch)), reduce_retracing=True, autograph=False))
+        embed = tf.function(lambda batch: tail(trunk(batch)), reduce_retracing=True, autograph=False)
+        features = starts.pooled(run, embed, np.concatenate([run.benchmark.train, run.test_rows]), "backbone as it came")
         stored = {"depends_on": depends_on, "features": features}
         files.write_arrays(path, stored)
     return _by_row(run, stored["features"])
-
-
-def _pooled(run, embed):
-    """(training and test rows, K) in the test view."""
-    size, items = run.config.evaluation.eval_batch_size, images.items_of(np.concatenate([run.benchmark.train, run.test_rows]))
-    batches = images.image_batches(run.benchmark, items, run.views, size)
-    progress = tqdm(batches, total=-(-len(items) // size), desc="backbone as it came", unit=" batches", mininterval=1)
-    return np.concatenate([embed(batch).numpy() for batch in progress])
 
 
 def _by_row(run, features):

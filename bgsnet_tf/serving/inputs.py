@@ -27,12 +27,13 @@ def view_images(images, views):
     return _map(views, images, views)
 
 
-def class_embeddings(class_attributes, image_bytes):
-    """φ (B, C', A) of `class_attributes` (B, C', A): rows L2-normalised (Eq. 1), whatever their scale.
+def class_embeddings(class_attributes, image_bytes, origin):
+    """φ (B, C', A) of `class_attributes` (B, C', A): rows, less `origin` (A,), L2-normalised (Eq. 1); at origin 0 whatever their scale.
 
     Refused: no class, another B than that of `image_bytes` (B,), values that are not finite, a row of zeros.
     """
     shape = tf.shape(class_attributes)
+    class_attributes -= origin
     largest = tf.reduce_max(tf.abs(class_attributes), axis=2, keepdims=True)
     checks = [
         check(tf.equal(shape[0], tf.size(image_bytes)), "class_attributes and image_bytes differ in their first dimension"),

@@ -41,6 +41,7 @@ class ServedBGSNet(tf.Module):
         self.assets = [tf.saved_model.Asset(path) for path in layout.write(directory, benchmark, views, delta, self.no_heat_maps)]
         self.class_names = tf.constant(benchmark.class_names)
         self.class_embeddings = tf.constant(benchmark.phi)
+        self.attribute_origin = tf.constant(benchmark.attribute_origin, tf.float32)
         is_seen = tf.scatter_nd(benchmark.seen_classes[:, None], tf.ones(len(benchmark.seen_classes)), [len(benchmark.class_names)])
         self.offsets = delta * is_seen
         pixels = tf.TensorSpec([None, views.size, views.size, 3], tf.float32)
@@ -79,7 +80,7 @@ class ServedBGSNet(tf.Module):
 
         The classes come with the request and are all alike: none is seen, so δ plays no part.
         """
-        embeddings = inputs.class_embeddings(class_attributes, image_bytes)
+        embeddings = inputs.class_embeddings(class_attributes, image_bytes, self.attribute_origin)
         attributes = self.network(inputs.decode_images(image_bytes, self.views))["fused"]
         scores = tf.einsum("ba,bca->bc", attributes, embeddings)
         return {"scores": scores, "class_index": tf.argmax(scores, axis=1, output_type=tf.int32)}

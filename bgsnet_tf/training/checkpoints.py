@@ -19,6 +19,8 @@ from bgsnet_tf.training.strategy import CHIEF
 
 PREFIX = "checkpoint"
 CHECKSUMS = "checksums.json"
+# What stages did that have these flags not on record, since there were none: runs of before November 2026.
+BEFORE_THEIR_FLAGS = {"batch_norm": "train", "standardize": False, "g_start": "random", "s_start": "random", "eta_per_weight": False}
 BEST = "best"  # the folder, beside those of the phases, of the best epoch by validation
 
 
@@ -113,7 +115,7 @@ class StageFolder:
             files.write_json(self._state_path, self._state, indent=1)
 
     def _refuse_other(self, settings):
-        before = self._state["settings"]
+        before = {**BEFORE_THEIR_FLAGS, **self._state["settings"]}
         if before.get("dataset") != settings.get("dataset"):
             raise UserError(
                 f"{self.path} was trained on data set '{before.get('dataset')}', "

@@ -49,6 +49,7 @@ class Fit:
       rates: parameter group to learning rate.
       weight_decay: of all groups.
       score: function to a dict of validation figures, for after every epoch.
+      start: gives the model the weights it starts from, once, where those of its construction are not all.
     """
 
     model: GroupedModel
@@ -59,6 +60,7 @@ class Fit:
     rates: Mapping[str, float]
     weight_decay: float
     score: Callable[[], Mapping[str, float]]
+    start: Callable[[], None] = lambda: None
 
 
 def fit_stage(run, stage, fit, phases):
@@ -105,6 +107,8 @@ def _fit_phase(run, stage, fit, phase, first_epoch):
     run.require_agreement(*(position or (-1, -1)))
     if position is None:
         position = Position(0)
+        if first_epoch == 0:
+            fit.start()
         checkpoints.save(position)  # what a loss that is not finite goes back to
     try:
         with interruption.deferred() as request:

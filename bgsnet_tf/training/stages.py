@@ -12,8 +12,8 @@ from bgsnet_tf.model import backbone
 from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.model.bsnet import BSNet, phases
 from bgsnet_tf.model.gnet import MetaGNet, SupervisedGNet
-from bgsnet_tf.model.layers import Predictor
-from bgsnet_tf.training import callbacks, strategy
+from bgsnet_tf.model.layers import Predictor, Standardization
+from bgsnet_tf.training import callbacks, starts, strategy
 from bgsnet_tf.training.checkpoints import StageFolder
 from bgsnet_tf.training.fitting import Fit, FitPhase, fit_stage
 
@@ -42,10 +42,11 @@ def build_bgsnet(run, train=fit_stage, open_cache=None):
 
 def _build_bgsnet(run, train, open_cache):
     gnet, finetuned = finetune(run, train)
+    finetuned_predictor = gnet.predictor.get_weights()  # which `meta` changes
     cache = functools.cache(functools.partial(open_cache, run, gnet, finetuned))  # only built if a stage asks for it
     if run.config.meta.gnet and run.config.meta.meta:
         meta(run, gnet, finetuned, cache, train)
-    bsnet = train_bsnet(run, gnet, finetuned, cache, train) if run.config.bsnet.bsnet else None
+    bsnet = train_bsnet(run, gnet, finetuned, finetuned_predictor, cache, train) if run.config.bsnet.bsnet else None
     return BGSNet(gnet.trunk, gnet.tail, gnet.predictor if run.config.meta.gnet else None, bsnet)
 
 
@@ -68,6 +69,7 @@ def stage_settings(run, name):
     }[name]
     flags = {flag: value for section in sections for flag, value in vars(section).items() if flag not in NOT_LEARNT_FROM}
     if name == "finetune":
+        flags["batch_norm"] = "hold" if config.backbone.holds_batch_norm else "train"
         flags.update({flag: getattr(config.data, flag) for flag in ("image_size", "resize", "augment")})
     return {**shared, **flags}
 
@@ -95,7 +97,8 @@ def finetune(run, train=fit_stage):
 
     steps = _steps(run, "finetune_batch_size", settings.finetune_batch_size)
     rates = {"heads": settings.finetune_lr, "backbone": settings.finetune_backbone_lr}
-    fit = Fit(gnet, gnet, steps, dataset, settings.finetune_optimizer, rates, settings.finetune_weight_decay, score)
+    start = functools.partial(starts.start_gnet, run, gnet)
+    fit = Fit(gnet, gnet, steps, dataset, settings.finetune_optimizer, rates, settings.finetune_weight_decay, score, start)
     phases = [
         FitPhase("heads", settings.finetune_head_epochs, lambda: setattr(gnet, "train_backbone", False)),
         FitPhase("all", settings.finetune_epochs, lambda: setattr(gnet, "train_backbone", True)),
@@ -112,14 +115,17 @@ def _steps(run, flag, batch_size):
 
 
 def build_backbone(run, weights):
-    """(Trunk, Tail) of the run's backbone, from --backbone_weights or what else is given."""
-    if run.benchmark.features is not None:
-        return backbone.identity(run.benchmark.features.shape[1])
+    """(Trunk, Tail) of the run's backbone, from --backbone_weights or what else is given; e is standardised by 0 and 1 at first."""
     flags = run.config.backbone
     synchronized = run.config.run.sync_batch_norm and run.strategy.num_replicas_in_sync > 1
-    return backbone.build(
-        flags.backbone, weights, run.config.data.image_size, flags.preprocessing, flags.split_layer, synchronized, flags.trust_backbone
-    )
+    if run.benchmark.features is not None:
+        trunk, tail = backbone.identity(run.benchmark.features.shape[1])
+    else:
+        own = flags.backbone, weights, run.config.data.image_size, flags.preprocessing, flags.split_layer
+        trunk, tail = backbone.build(*own, synchronized, flags.trust_backbone)
+    trunk.hold_batch_norm = tail.hold_batch_norm = flags.holds_batch_norm
+    tail.standardization = Standardization(name="standardization") if flags.standardize else None
+    return trunk, tail
 
 
 def feature_cache(run, gnet, finetuned, test_rows=False):
@@ -180,11 +186,15 @@ def meta(run, gnet, finetuned, cache, train=fit_stage):
     train(run, stage, fit, [FitPhase("episodes", settings.meta_epochs)])
 
 
-def train_bsnet(run, gnet, finetuned, cache, train=fit_stage):
+def train_bsnet(run, gnet, finetuned, finetuned_predictor, cache, train=fit_stage):
     """Stage 3: BSNet on cached trunk features, in the phases of its training style (§2.4). Returns it in its last phase."""
     settings = run.config.bsnet
     stage = run.stage("bsnet", {**stage_settings(run, "bsnet"), "finetuned": finetuned})
+    graph = gnet.tail.graph
+    channels = graph.output_shape[-1]
     eta = settings.eta if settings.diversity_loss else 0.0
+    if settings.eta_per_weight:
+        eta /= settings.submodules * channels
     style = phases(
         settings.training_style, settings.eph_max, settings.balance_epochs, settings.instance_balance, eta, settings.dataset_balance
     )
@@ -200,8 +210,11 @@ def train_bsnet(run, gnet, finetuned, cache, train=fit_stage):
         settings.gate_init_std,
         settings.gate_compensation,
     )
-    graph = gnet.tail.graph
-    bsnet((tf.zeros([1, *graph.input_shape[1:]]), tf.zeros([1, graph.output_shape[-1]])))
+    bsnet((tf.zeros([1, *graph.input_shape[1:]]), tf.zeros([1, channels])))
+    if settings.s_start == "general":
+        bsnet.enter(style[0])
+        gates = bsnet.gate.gates(bsnet.scale(training=True)) if settings.dataset_balance else np.ones(settings.submodules)
+        bsnet.predictor.set_weights(starts.special_predictor(finetuned_predictor, gates))
 
     def plan(epoch):
         return batches.epoch_batches(len(run.labels), cache().views, settings.bsnet_batch_size, run.config.run.seed, epoch)

@@ -136,3 +136,21 @@ def test_one_name_in_two_spellings_of_its_accents_is_one():
     composed, apart = (make(paths=np.array([f"/data/{name}/{row}.jpg" for row in range(80)])) for name in ("caf\u00e9", "cafe\u0301"))
     assert composed.fingerprint() == apart.fingerprint()
     assert [p.split("/")[-1] for p in composed.validation().paths] == [p.split("/")[-1] for p in apart.validation().paths]
+
+
+def test_centred_attributes_are_those_less_the_mean_of_the_seen_classes():
+    plain = make()
+    centred = dataclasses.replace(plain, center_attributes=True)
+    apart = plain.attributes - plain.attributes[plain.seen_classes].mean(axis=0)
+    np.testing.assert_allclose(centred.phi, apart / np.linalg.norm(apart, axis=1, keepdims=True), rtol=1e-4, atol=1e-6)
+    assert centred.fingerprint() != plain.fingerprint()
+    inside = centred.validation()
+    np.testing.assert_allclose(inside.attribute_origin, inside.attributes[inside.seen_classes].mean(axis=0), rtol=1e-6)
+
+
+def test_a_class_in_the_middle_of_all_has_no_direction():
+    plain = make()
+    attributes = plain.attributes.copy()
+    attributes[plain.unseen_classes[0]] = attributes[plain.seen_classes].mean(axis=0)
+    with pytest.raises(UserError, match="has the mean attributes of the seen classes"):
+        dataclasses.replace(plain, attributes=attributes, center_attributes=True)

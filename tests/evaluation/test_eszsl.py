@@ -57,3 +57,22 @@ def test_choice_is_the_best_of_the_grid():
     chosen = eszsl.choose(x[seen], labels[seen], s[:14], x[unseen], labels[unseen] - 14, s[14:])
     grid = [accuracy(10.0**g, 10.0**a) for g in range(-3, 4) for a in range(-3, 4)]
     assert accuracy(*chosen) == max(grid) and min(grid) < max(grid)
+
+
+def test_the_start_of_a_classifier_is_the_closed_form_at_the_scale_of_least_held_out_cross_entropy():
+    s, x, labels = gaussian(np.random.default_rng(4), classes=12, attributes=5, features=20, rows=15, noise=4.0)
+    s /= np.linalg.norm(s, axis=1, keepdims=True)
+    order = np.random.default_rng(5).permutation(len(x))
+    x, labels = x[order], labels[order]
+    start = eszsl.classifier_start(x, labels, s)
+    closed_form = eszsl.Eszsl(x, labels, s).weights(len(x), 1.0)
+    scale = np.sum(start * closed_form) / np.sum(closed_form**2)
+    np.testing.assert_allclose(start, scale * closed_form, rtol=1e-9)
+    held = np.arange(len(x)) % 5 == 0
+    logits = x[held] @ eszsl.Eszsl(x[~held], labels[~held], s).weights(np.sum(~held), 1.0) @ s.T
+
+    def cross_entropy(factor):
+        shifted = factor * logits - (factor * logits).max(axis=1, keepdims=True)
+        return np.mean(np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(shifted)), labels[held]])
+
+    assert cross_entropy(scale) < min(cross_entropy(0.9 * scale), cross_entropy(1.1 * scale))

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.model import backbone
+from bgsnet_tf.model.layers import Standardization
 from tests.conftest import shared_data
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
@@ -91,6 +92,43 @@ def test_the_users_model_file_is_cut_after_fire6():
     np.testing.assert_allclose(tail(trunk(images)), whole(bgr).numpy().mean(axis=(1, 2)), rtol=1e-4, atol=1e-4)
 
 
+def test_a_convolutional_model_file_takes_images_of_any_size(tmp_path):
+    source = tf.keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(32, 32, 3))
+    path = str(tmp_path / "model.h5")
+    source.save(path)
+    trunk, tail = backbone.build(path, "none", 64, preprocessing="none")
+    free = tf.keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(64, 64, 3))
+    free.set_weights(source.get_weights())
+    np.testing.assert_allclose(tail(trunk(IMAGES)), free(IMAGES).numpy().mean(axis=(1, 2)), rtol=1e-4, atol=1e-5)
+
+
+def test_held_batch_norms_compute_in_training_as_at_inference_and_keep_their_statistics():
+    trunk, tail = backbone.build("small", "none", 64)
+    expected = tail(trunk(IMAGES))
+    before = [w.numpy() for w in trunk.non_trainable_weights + tail.non_trainable_weights]
+    trunk.hold_batch_norm = tail.hold_batch_norm = True
+    np.testing.assert_array_equal(tail(trunk(IMAGES, training=True), training=True), expected)
+    copy = tail.copy()
+    np.testing.assert_allclose(copy(trunk(IMAGES), training=True), expected, rtol=1e-4, atol=1e-5)
+    after = [w.numpy() for w in trunk.non_trainable_weights + tail.non_trainable_weights]
+    for old, new in zip(before, after):
+        np.testing.assert_array_equal(old, new)
+    trunk.hold_batch_norm = False
+    assert np.abs(trunk(IMAGES, training=True) - trunk(IMAGES)).max() > 1e-3  # so that holding makes a difference here
+
+
+def test_tails_and_their_copies_share_constants_that_standardise_e():
+    trunk, tail = backbone.build("small", "none", 64)
+    plain = tail(trunk(IMAGES)).numpy()
+    tail.standardization = Standardization()
+    np.testing.assert_array_equal(tail(trunk(IMAGES)), plain)  # the identity, until adapted
+    rows = np.random.default_rng(0).normal(3, 2, (50, plain.shape[1])).astype(np.float32)
+    standardised = tail.standardization.adapt(rows)
+    np.testing.assert_allclose(standardised, (rows - rows.mean(0)) / rows.std(0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(tail.copy()(trunk(IMAGES)), (plain - rows.mean(0)) / rows.std(0), rtol=1e-4, atol=1e-4)
+    assert len(tail.trainable_weights) == len(tail.graph.trainable_weights)
+
+
 def test_weights_of_a_named_backbone_come_from_a_file(tmp_path):
     source = tf.keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(64, 64, 3))
     source.save_weights(str(tmp_path / "weights.h5"))
@@ -109,7 +147,7 @@ def test_weights_of_a_named_backbone_come_from_a_file(tmp_path):
         ("ResNet50", "none", {"split_layer": "conv5_block3_2_conv"}, "is not a point that all paths pass"),
         ("setup.txt", "none", {"preprocessing": "tf"}, "cannot be read as a Keras 2 model"),
         ("model.h5", "none", {}, "--preprocessing is missing"),
-        ("model.h5", "none", {"preprocessing": "tf"}, "wants images of 32×32; give --image_size=32"),
+        ("model.h5", "none", {"preprocessing": "tf"}, "takes images of 32×32 alone; give --image_size=32"),
     ],
 )
 def test_what_cannot_be_built_is_explained(name, weights, options, message, tmp_path, monkeypatch):
@@ -117,7 +155,8 @@ def test_what_cannot_be_built_is_explained(name, weights, options, message, tmp_
     (tmp_path / "setup.txt").write_text("no model")
     if name == "model.h5":
         inputs = tf.keras.Input((32, 32, 3))
-        tf.keras.Model(inputs, tf.keras.layers.Conv2D(4, 3)(inputs)).save("model.h5")
+        features = tf.keras.layers.Conv2D(4, 3)(inputs)
+        tf.keras.Model(inputs, tf.keras.layers.Dense(5)(tf.keras.layers.Flatten()(features))).save("model.h5")
     with pytest.raises(UserError, match=message):
         backbone.build(name, weights, 64, **options)
 
