@@ -15,7 +15,7 @@ def noise(height, width, seed=0):
 
 def test_the_test_view_is_the_centre_and_never_random():
     image = noise(40, 50)
-    for augment in ("none", "flip", "crop_flip", "dihedral"):
+    for augment in ("none", "flip", "crop_flip", "resized_crop_flip", "dihedral"):
         view = Views(32, 40, augment)(image)
         np.testing.assert_array_equal(view, image[4:36, 9:41].astype(np.float32))
 
@@ -51,6 +51,25 @@ def test_crops_reach_every_corner():
     image = np.tile(np.arange(36, dtype=np.uint8)[None, :, None], (36, 1, 3))
     firsts = {int(Views(32, 36, "crop_flip")(image, row, view=2)[0, 0, 0]) for row in range(60)}
     assert firsts == {0, 1, 2, 3, 4}
+
+
+def test_random_rectangles_have_the_areas_and_aspects_that_are_said_and_reach_every_edge():
+    """On an image whose pixels hold their own coordinates, edges can be read off a view."""
+    height, width = 120, 160
+    rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
+    image = tf.constant(np.stack([rows, columns, np.zeros_like(rows)], axis=-1).astype(np.uint8))
+    views = Views(64, 64, "resized_crop_flip", seed=3)
+    view = tf.function(lambda row: views(image, row, 2))
+    seen = np.stack([view(tf.constant(row)).numpy() for row in range(200)])
+    steps = (
+        np.stack([seen[:, 40, 32, 0] - seen[:, 24, 32, 0], seen[:, 32, 40, 1] - seen[:, 32, 24, 1]], axis=1) / 16 * 64
+    )  # sides in pixels
+    share, aspect = steps[:, 0] * steps[:, 1] / (height * width), steps[:, 1] / steps[:, 0]
+    low, high = images.AREAS
+    assert low - 0.03 < share.min() < low + 0.1 and high - 0.2 < share.max() < high + 0.01
+    assert images.ASPECTS[0] - 0.05 < aspect.min() < 0.9 and 1.2 < aspect.max() < images.ASPECTS[1] + 0.05
+    assert seen[..., 0].min() < 2 and seen[..., 0].max() > height - 3 and seen[..., 1].min() < 2 and seen[..., 1].max() > width - 3
+    np.testing.assert_array_less(np.diff(np.array(views(image, 0, 3))[32, :, 1]), 0.01)  # odd views are mirrored
 
 
 def test_a_box_is_cut_out_and_clipped(tiny_dir):
