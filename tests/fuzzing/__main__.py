@@ -60,7 +60,7 @@ def with_atheris(target, folder, count, seed):
     arguments = [
         f"-seed={seed + 1}",
         "-rss_limit_mb=0",
-        "-timeout=60",
+        "-timeout=600",
         f"-max_len={max(map(len, seeds)) + 64}",
         "-verbosity=0",
         f"-artifact_prefix={corpus}/",
