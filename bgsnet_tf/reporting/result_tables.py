@@ -62,16 +62,16 @@ def reference_notes(results):
 
 def verdicts(results):
     """Whether training beat the references, as a sentence each."""
-    return [f"fused and {name}: {_verdict(differences)}" for name, differences in results.get("fused_less", {}).items()]
+    return [_verdict(name, differences) for name, differences in results.get("fused_less", {}).items()]
 
 
-def _verdict(differences):
+def _verdict(name, differences):
     parts = []
     for figure in ("T", "AUSUC"):
         found = differences[figure]
-        said = "ahead" if found["low"] > 0 else "behind" if found["high"] < 0 else "not told apart"
-        parts.append(f"{said} in {figure} ({found['difference']:+.1f}, {found['low']:+.1f} to {found['high']:+.1f})")
-    return f"{'; '.join(parts)}; 95 % intervals over test images"
+        said = "beats" if found["low"] > 0 else "loses to" if found["high"] < 0 else "cannot be told from"
+        parts.append(f"{said} {name} in {figure} ({found['difference']:+.1f}, {found['low']:+.1f} to {found['high']:+.1f})")
+    return f"fused {', '.join(parts)}; 95 % intervals over test images"
 
 
 def per_class_table(class_names, scores, labels_seen, labels_unseen, seen_classes, unseen_classes, deltas):

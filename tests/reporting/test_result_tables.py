@@ -117,3 +117,16 @@ def test_a_curve_is_read_as_it_was_written(tmp_path):
         for name in ("switches", "U", "S"):
             np.testing.assert_array_equal(getattr(read, name), getattr(curve, name))
     assert result_tables.read_curve(tmp_path / "elsewhere", "fused") is None
+
+
+def test_a_verdict_on_each_reference_is_a_sentence():
+    ahead, behind, level = ({"difference": d, "low": d - 1, "high": d + 1} for d in (1.5, -2.0, 0.25))
+    found = results(
+        fused=FUSED, linear=GENERAL, fused_less={"linear": {"T": ahead, "AUSUC": level}, "eszsl": {"T": behind, "AUSUC": ahead}}
+    )
+    assert result_tables.verdicts(found) == [
+        "fused beats linear in T (+1.5, +0.5 to +2.5), cannot be told from linear in AUSUC (+0.2, -0.8 to +1.2); "
+        "95 % intervals over test images",
+        "fused loses to eszsl in T (-2.0, -3.0 to -1.0), beats eszsl in AUSUC (+1.5, +0.5 to +2.5); 95 % intervals over test images",
+    ]
+    assert result_tables.format_table({**found, "deltas": {"fused": 0.0, "linear": 0.0}}).splitlines()[-2:] == result_tables.verdicts(found)
