@@ -102,6 +102,7 @@ def test_a_report_is_one_file_without_script_or_network(tmp_path):
     path, pictures = run_page.write(tmp_path, evidence())
     page = Page(path)
     assert path == tmp_path / "report.html" and "script" not in page.tags and "i" in page.tags
+    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert all(address.startswith(("data:", "#")) for address in page.addresses)
     assert all(image["alt"] for image in page.images)
     drawn = [image["src"] for image in page.images if image["src"].startswith("data:image/svg+xml;base64,")]
