@@ -80,7 +80,7 @@ def export(config, prune_threshold=0.0, prune_to=0):
     bgsnet = stages.build_bgsnet(run)
     if prune_threshold or prune_to:
         whole, bgsnet = bgsnet, _pruned(bgsnet, prune_threshold, prune_to)
-        print(cost.format_table({name: _cost(run, network) for name, network in (("whole", whole), ("pruned", bgsnet))}))
+        print(cost.table({name: _cost(run, network) for name, network in (("whole", whole), ("pruned", bgsnet))}))
     with files.naming_unwritable(run.directory), files.locked(run.directory):
         _write_version(run, bgsnet, reuse=False)
 
@@ -153,7 +153,7 @@ def evaluate(config, html=True):
     files.write_arrays(os.path.join(run.directory, result_tables.ATTRIBUTES), attributes)
     per_class = result_tables.per_class_table(benchmark.class_names, scores, *truth, deltas)
     result_tables.write_results(run.directory, results, per_class)
-    print(result_tables.format_table(results))
+    print(result_tables.table(results))
     if html:
         validation_dir = validation_run(config).run.run_dir
         print(f"report: {run_report.write_report(run, bgsnet, results, per_class, scores, inference, validation_dir)}")
@@ -285,7 +285,7 @@ def _pruned(bgsnet, threshold, count):
 
 
 def _cost(run, bgsnet):
-    """Accuracies and costs of a network, a column of `cost.format_table` each; no accuracies where a split has no rows."""
+    """Accuracies and costs of a network, a column of `cost.table` each; no accuracies where a split has no rows."""
     scored = len(run.benchmark.test_seen) and len(run.benchmark.test_unseen)
     scores = run.score(infer(run, bgsnet).attributes["fused"]) if scored else {}
     return {

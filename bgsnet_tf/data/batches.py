@@ -34,15 +34,15 @@ def epoch_batches(items, views, batch_size, seed, epoch):
     batch_size = min(items, batch_size)
     steps = steps_per_epoch(items, batch_size)
     order = rng.permutation(items)[: steps * batch_size]
-    plan = np.stack([order, rng.integers(views, size=len(order))], axis=1)
-    return plan.reshape(steps, batch_size, 2).astype(np.int32)
+    drawn = np.stack([order, rng.integers(views, size=len(order))], axis=1)
+    return drawn.reshape(steps, batch_size, 2).astype(np.int32)
 
 
-def epochs_dataset(plan, first_epoch, first_step=0, share=Share()):
-    """An endless dataset of the elements of `plan(epoch)`, an array or named tuple of arrays, for one epoch after another.
+def epochs_dataset(draw, first_epoch, first_step=0, share=Share()):
+    """An endless dataset of the elements of `draw(epoch)`, an array or named tuple of arrays, for one epoch after another.
 
     Args:
-      plan: function from an epoch number to arrays (steps, B, …).
+      draw: function from an epoch number to arrays (steps, B, …).
       first_epoch: where it begins.
       first_step: steps of the first epoch that are left out.
       share: of each batch; every part, (B / total, …), is an element of its own.
@@ -50,13 +50,13 @@ def epochs_dataset(plan, first_epoch, first_step=0, share=Share()):
 
     def elements():
         for epoch in itertools.count(first_epoch):
-            arrays = plan(epoch)
+            arrays = draw(epoch)
             steps = len(arrays if isinstance(arrays, np.ndarray) else arrays[0])
             for step in range(first_step if epoch == first_epoch else 0, steps):
                 for part in range(share.first, share.first + share.count):
                     yield _map(lambda array, step=step, part=part: np.split(array[step], share.total)[part], arrays)
 
-    signature = _map(lambda array: tf.TensorSpec([array.shape[1] // share.total, *array.shape[2:]], array.dtype), plan(first_epoch))
+    signature = _map(lambda array: tf.TensorSpec([array.shape[1] // share.total, *array.shape[2:]], array.dtype), draw(first_epoch))
     return without_autotuning(tf.data.Dataset.from_generator(elements, output_signature=signature))
 
 

@@ -95,7 +95,7 @@ def run(settings, seeds, choose_delta=True):
         drawn = ("T", "H") if choose_delta else WITHOUT_DELTA
         figure = figures.variants(report["variants"], drawn)
         comparison.write(settings.run.run_dir, "ablation", report, {"ablation": (figure, f"{' and '.join(drawn)} of every variant")})
-    print(comparison.format_table(report))
+    print(comparison.summary(report))
     return report
 
 

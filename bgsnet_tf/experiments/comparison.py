@@ -14,6 +14,7 @@ from bgsnet_tf import files
 from bgsnet_tf.evaluation import bootstrap
 from bgsnet_tf.reporting import experiment_page, figures
 from bgsnet_tf.reporting.result_tables import COLUMNS as ACCURACIES
+from bgsnet_tf.text_table import format_table
 
 SIGNIFICANCE = 0.05
 
@@ -125,13 +126,9 @@ def _correct(differences, seeds):
         found["beyond_noise"] = seeds > 1 and found["p_holm"] is not None and found["p_holm"] < SIGNIFICANCE
 
 
-def format_table(report):
+def summary(report):
     """Text tables of a `report`: a row a variant, mean ± deviation; then a row a difference."""
-    lines = []
-    for rows in tables(report):
-        widths = [max(map(len, column)) for column in zip(*rows)]
-        lines += [f"{row[0]:<{widths[0]}}" + "".join(f"  {cell:>{width}}" for cell, width in zip(row[1:], widths[1:])) for row in rows]
-    return "\n".join([*lines, *_notes(report)])
+    return "\n".join([*map(format_table, tables(report)), *_notes(report)])
 
 
 def format_markdown(report, pictures):

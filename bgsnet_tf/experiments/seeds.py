@@ -73,7 +73,7 @@ def run(settings, seeds):
         report = comparison.report("Seeds", command, _notes(outcomes), outcomes)
         figure = figures.variants(report["variants"], ("T", "AUSUC"))
         comparison.write(settings.run.run_dir, "seeds", report, {"seeds": (figure, "T and AUSUC of every row")})
-    print(comparison.format_table(report))
+    print(comparison.summary(report))
     return report
 
 

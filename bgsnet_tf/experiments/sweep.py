@@ -104,7 +104,7 @@ def run(settings, texts, seeds):
         report = {**comparison.report("Sweep on the validation split", command, notes, outcomes, swept), "sweep": swept}
         comparison.write(settings.run.run_dir, "sweep", report, _curves(report, settings))
         hparams.write(os.path.join(settings.run.run_dir, "hparams"), swept, report["rows"])
-    print(comparison.format_table(report))
+    print(comparison.summary(report))
     return report
 
 

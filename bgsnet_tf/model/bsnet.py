@@ -14,7 +14,7 @@ from bgsnet_tf.model.schedules import gate_scale
 
 
 @dataclasses.dataclass(frozen=True)
-class Phase:
+class BalancePhase:
     """What is active in one phase of BSNet's training.
 
     Attributes:
@@ -41,8 +41,11 @@ def phases(style, eph_max, balance_epochs, instance_balance=True, eta=0.0, datas
     """
     eta = eta if instance_balance else 0.0
     if style == "parallel":
-        return [Phase("parallel", eph_max, instance_balance, eta, dataset_balance)]
-    return [Phase("gates", eph_max, False, 0.0, dataset_balance), Phase("instance", balance_epochs, instance_balance, eta, False)]
+        return [BalancePhase("parallel", eph_max, instance_balance, eta, dataset_balance)]
+    return [
+        BalancePhase("gates", eph_max, False, 0.0, dataset_balance),
+        BalancePhase("instance", balance_epochs, instance_balance, eta, False),
+    ]
 
 
 class BSNet(GroupedModel):

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from bgsnet_tf.scoring.cost import format_table
+from bgsnet_tf.text_table import format_table
 
 CACHE = "cache"
 
@@ -57,24 +57,23 @@ def describe_data(benchmark):
 
 def table(parts):
     """A row a part."""
-    return format_table(
-        {
-            part.name: {
-                "epochs": part.epochs,
-                "steps": part.steps,
-                "images/step": part.images,
-                "trained": f"{part.parameters / 1e6:.2f} M",
-                "mult-adds/image": f"{part.multiply_adds / part.images / 1e6:.1f} M",
-                "held": f"{part.held / 1e9:.2f} GB",
-                "estimated peak": f"{part.estimated_peak / 1e9:.2f} GB",
-                "measured peak": f"{part.measured_peak / 1e9:.2f} GB",
-                "disk": f"{part.disk / 1e6:.1f} MB",
-                "s/step": f"{part.step_seconds:.3f}",
-                "time": duration(part.seconds),
-            }
-            for part in parts
+    rows = {
+        part.name: {
+            "epochs": f"{part.epochs}",
+            "steps": f"{part.steps}",
+            "images/step": f"{part.images}",
+            "trained": f"{part.parameters / 1e6:.2f} M",
+            "mult-adds/image": f"{part.multiply_adds / part.images / 1e6:.1f} M",
+            "held": f"{part.held / 1e9:.2f} GB",
+            "estimated peak": f"{part.estimated_peak / 1e9:.2f} GB",
+            "measured peak": f"{part.measured_peak / 1e9:.2f} GB",
+            "disk": f"{part.disk / 1e6:.1f} MB",
+            "s/step": f"{part.step_seconds:.3f}",
+            "time": duration(part.seconds),
         }
-    )
+        for part in parts
+    }
+    return format_table([["", *next(iter(rows.values()))], *([name, *cells.values()] for name, cells in rows.items())])
 
 
 def summary(parts, memory_there, disk_free):

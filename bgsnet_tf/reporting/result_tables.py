@@ -14,6 +14,7 @@ import pandas as pd
 
 from bgsnet_tf import files
 from bgsnet_tf.evaluation import metrics
+from bgsnet_tf.text_table import format_table
 
 CURVES = "calibration.csv"
 BRANCHES = ("fused", "general", "special")
@@ -36,18 +37,17 @@ PAPER_ROWS = {
 PAPER_FOOTNOTES = {"apy": "H as printed; U = 31.0 and S = 51.9 give 38.8"}
 
 
-def format_table(results):
+def table(results):
     """Text table of `results`: a row per branch with its δ, the paper's row where it has one, and the source of δ."""
     dataset = results["dataset"]
     rows = [(branch, results[branch]) for branch in ROWS if branch in results]
     if dataset in PAPER_ROWS:
         rows.append(("paper *" if dataset in PAPER_FOOTNOTES else "paper", PAPER_ROWS[dataset]))
-    width = max(len(name) for name in (dataset, *(name for name, _ in rows)))
-    lines = [f"{dataset:<{width}}" + "".join(f"{column:>7}" for column in COLUMNS) + f"{'δ':>8}"]
+    lines = [[dataset, *COLUMNS, "δ"]]
     for name, row in rows:
-        cells = [f"{row[column]:7.1f}" if column in row else f"{'-':>7}" for column in COLUMNS]
-        delta = f"{results['deltas'][name]:8.2f}" if name in results["deltas"] else f"{'-':>8}"
-        lines.append(f"{name:<{width}}" + "".join(cells) + delta)
+        cells = [f"{row[column]:5.1f}" if column in row else "-" for column in COLUMNS]
+        lines.append([name, *cells, f"{results['deltas'][name]:6.2f}" if name in results["deltas"] else "-"])
+    lines = [format_table(lines)]
     if dataset in PAPER_FOOTNOTES:
         lines.append(f"* {PAPER_FOOTNOTES[dataset]}")
     lines.append(f"δ: {results['delta_source']}")

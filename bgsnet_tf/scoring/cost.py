@@ -5,6 +5,7 @@ import time
 import tensorflow as tf
 
 from bgsnet_tf.model import graph_costs
+from bgsnet_tf.text_table import format_table
 
 MEASURED_SECONDS = 2.0
 
@@ -37,10 +38,7 @@ def images_per_second(call, size, batch_size):
     return batches * batch_size / (time.perf_counter() - start)
 
 
-def format_table(networks):
+def table(networks):
     """A text table of a dict from a network's name to a dict of its numbers, or texts, which all have the same names."""
-    columns = list(next(iter(networks.values())))
-    lines = [["", *columns]]
-    lines += [[name, *(f"{v:.1f}" if isinstance(v, float) else f"{v}" for v in numbers.values())] for name, numbers in networks.items()]
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in lines)
+    rows = [[name, *(f"{v:.1f}" if isinstance(v, float) else f"{v}" for v in numbers.values())] for name, numbers in networks.items()]
+    return format_table([["", *next(iter(networks.values()))], *rows])

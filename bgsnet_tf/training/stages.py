@@ -82,11 +82,11 @@ def finetune(run, train=fit_stage):
     gnet = SupervisedGNet(trunk, tail, Predictor(run.class_attributes.shape[1], settings.g_hidden, name="f_g"), run.class_attributes)
     gnet(tf.zeros([1, *run.input_shape]))
 
-    def plan(epoch):
+    def draw(epoch):
         return batches.epoch_batches(len(run.labels), run.views.count, settings.finetune_batch_size, run.config.run.seed, epoch)
 
     def dataset(*start):
-        return images.shuffled_image_batches(run.benchmark, run.labels, batches.epochs_dataset(plan, *start), run.views)
+        return images.shuffled_image_batches(run.benchmark, run.labels, batches.epochs_dataset(draw, *start), run.views)
 
     predict = tf.function(gnet.call, reduce_retracing=True, autograph=False)
 
@@ -169,7 +169,7 @@ def meta(run, gnet, finetuned, cache, train=fit_stage):
         gnet.predictor, embeddings, run.class_attributes, settings.inner_lr, settings.first_order, settings.episode_softmax == "task"
     )
 
-    def plan(epoch):
+    def draw(epoch):
         rng = np.random.default_rng([run.config.run.seed, epoch])
         sizes = settings.meta_tasks, way, settings.shot, settings.query
         drawn = [episodes.sample(rng, run.labels, *sizes) for _ in range(settings.meta_steps)]
@@ -177,7 +177,7 @@ def meta(run, gnet, finetuned, cache, train=fit_stage):
         return episodes.in_views(rng, stacked, cache().views)
 
     def dataset(*start):
-        return batches.epochs_dataset(plan, *start).prefetch(2)
+        return batches.epochs_dataset(draw, *start).prefetch(2)
 
     def score():
         return run.score(gnet.predictor(cache(test_rows=True).general).numpy())
@@ -216,11 +216,11 @@ def train_bsnet(run, gnet, finetuned, finetuned_predictor, cache, train=fit_stag
         gates = bsnet.gate.gates(bsnet.scale(training=True)) if settings.dataset_balance else np.ones(settings.submodules)
         bsnet.predictor.set_weights(starts.special_predictor(finetuned_predictor, gates))
 
-    def plan(epoch):
+    def draw(epoch):
         return batches.epoch_batches(len(run.labels), cache().views, settings.bsnet_batch_size, run.config.run.seed, epoch)
 
     def dataset(*start):
-        return trunk_cache.cached_batches(cache(), run.labels, batches.epochs_dataset(plan, *start))
+        return trunk_cache.cached_batches(cache(), run.labels, batches.epochs_dataset(draw, *start))
 
     predict = tf.function(lambda inputs: bsnet(inputs), reduce_retracing=True, autograph=False)
 

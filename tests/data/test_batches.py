@@ -7,10 +7,10 @@ from bgsnet_tf.data import batches
 
 
 def test_an_epoch_holds_every_item_once():
-    plan = batches.epoch_batches(items=40, views=3, batch_size=8, seed=0, epoch=2)
-    assert plan.shape == (5, 8, 2) and plan.dtype == np.int32
-    assert sorted(plan[..., 0].ravel()) == list(range(40))
-    assert set(plan[..., 1].ravel()) == {0, 1, 2}
+    drawn = batches.epoch_batches(items=40, views=3, batch_size=8, seed=0, epoch=2)
+    assert drawn.shape == (5, 8, 2) and drawn.dtype == np.int32
+    assert sorted(drawn[..., 0].ravel()) == list(range(40))
+    assert set(drawn[..., 1].ravel()) == {0, 1, 2}
 
 
 def test_what_is_left_of_a_batch_is_dropped_and_changes():
@@ -23,12 +23,12 @@ def test_fewer_items_than_a_batch_make_one_smaller_batch():
     assert batches.steps_per_epoch(5, 8) == 1
 
 
-def plan(epoch):
+def draw(epoch):
     return batches.epoch_batches(16, 2, 4, seed=7, epoch=epoch)
 
 
 def elements(count, *start, **share):
-    return [element.numpy() for element in batches.epochs_dataset(plan, *start, **share).take(count)]
+    return [element.numpy() for element in batches.epochs_dataset(draw, *start, **share).take(count)]
 
 
 def test_a_later_start_sees_the_same_epochs():
@@ -47,5 +47,5 @@ def test_shares_make_up_the_batch():
 
 def test_no_dataset_waits_for_the_autotuner():
     rows = batches.without_autotuning(tf.data.Dataset.range(3))
-    for dataset in (rows.map(lambda row: row).batch(2), batches.epochs_dataset(plan, 0).prefetch(2)):
+    for dataset in (rows.map(lambda row: row).batch(2), batches.epochs_dataset(draw, 0).prefetch(2)):
         assert dataset.options().autotune.enabled is False

@@ -77,7 +77,7 @@ def test_one_seed_shows_nothing():
     made = report(outcomes(full=[5], other=[2]))
     (row,) = made["differences"]
     assert row["T"]["difference"] == -60 and not row["T"]["beyond_noise"] and made["variants"]["other"]["T"]["std"] is None
-    assert "another seed may move them" in comparison.format_table(made) and "*" not in comparison.format_table(made)
+    assert "another seed may move them" in comparison.summary(made) and "*" not in comparison.summary(made)
 
 
 def test_other_images_are_compared_with_nothing():
@@ -94,7 +94,7 @@ def test_accuracies_that_mean_nothing_are_left_out():
 
 
 def test_tables():
-    lines = comparison.format_table(report()).splitlines()
+    lines = comparison.summary(report()).splitlines()
     assert lines[0].split() == ["birds", "T", "U", "S", "H", "AUSUC", "gates", ">", ".5"]
     assert re.fullmatch(r"full +93\.3 ± 11\.5 .* 2\.0 ± 0\.0", lines[1]) and re.fullmatch(r"other +46\.7 ± 11\.5 .* -", lines[2])
     assert re.fullmatch(r"other − full +-46\.7 \(-75\.4 to -18\.0\) .* \+0\.0 .*", lines[4])

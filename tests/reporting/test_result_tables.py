@@ -24,7 +24,7 @@ def per_class():
 
 
 def test_table_with_the_papers_row_and_its_footnote():
-    assert result_tables.format_table(results(general=GENERAL, fused=FUSED)).splitlines() == [
+    assert result_tables.table(results(general=GENERAL, fused=FUSED)).splitlines() == [
         "apy          T      U      S      H  AUSUC       δ",
         "fused     43.8    0.3  100.0    0.7   20.1    0.70",
         "general   40.0   30.0   20.0   24.0   10.0    0.40",
@@ -35,7 +35,7 @@ def test_table_with_the_papers_row_and_its_footnote():
 
 
 def test_table_of_a_data_set_that_the_paper_does_not_have():
-    assert result_tables.format_table(results("birds of mine", special=GENERAL)).splitlines() == [
+    assert result_tables.table(results("birds of mine", special=GENERAL)).splitlines() == [
         "birds of mine      T      U      S      H  AUSUC       δ",
         "special         40.0   30.0   20.0   24.0   10.0    1.25",
         "δ: chosen on the validation split",

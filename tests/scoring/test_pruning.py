@@ -83,7 +83,7 @@ def test_a_pruned_network_costs_less(bgsnet, monkeypatch):
     monkeypatch.setattr(cost, "MEASURED_SECONDS", 0.01)
     whole, small = (cost.measure(network.call, 32, 4) for network in (bgsnet, pruned(bgsnet, [0])))
     assert small["MB"] < 0.75 * whole["MB"] and small["million multiply-adds"] < 0.75 * whole["million multiply-adds"]
-    lines = cost.format_table({"whole": whole, "pruned": small}).splitlines()
+    lines = cost.table({"whole": whole, "pruned": small}).splitlines()
     assert len(lines) == 3 and "MB" in lines[0] and f"{small['MB']:.1f}" in lines[2]
 
 
