@@ -181,6 +181,12 @@ class BSNetConfig:
     gate_init_std: float = _option(0.5, "Standard deviation of the gates' initial w^d (assumption; the paper: random).", _at_least(0))
     gate_compensation: bool = _option(False, "HAT's gradient compensation for the gates; the paper does not mention it.")
     b_hidden: int = _option(256, "Hidden units of every f_b; 0 is one dense layer. The paper: 'one or two'.", _at_least(0))
+    b_start: str = _option(
+        "random",
+        "Where the f_b start (assumption): random weights, or even, the last layer's at a hundredth of that, so that all w^t start near "
+        "one half and differ little.",
+        choices=("random", "even"),
+    )
     s_start: str = _option(
         "random",
         "Where f_s starts (assumption): random weights, or general, a share of the fine-tuned f_g for every sub-module "

@@ -20,7 +20,14 @@ from bgsnet_tf.training.strategy import CHIEF
 PREFIX = "checkpoint"
 CHECKSUMS = "checksums.json"
 # What stages did that have these flags not on record, since there were none: runs of before November 2026.
-BEFORE_THEIR_FLAGS = {"batch_norm": "train", "standardize": False, "g_start": "random", "s_start": "random", "eta_per_weight": False}
+BEFORE_THEIR_FLAGS = {
+    "batch_norm": "train",
+    "standardize": False,
+    "g_start": "random",
+    "b_start": "random",
+    "s_start": "random",
+    "eta_per_weight": False,
+}
 BEST = "best"  # the folder, beside those of the phases, of the best epoch by validation
 
 

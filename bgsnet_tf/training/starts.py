@@ -11,6 +11,8 @@ from bgsnet_tf.data import images
 from bgsnet_tf.evaluation import eszsl
 from bgsnet_tf.training import strategy
 
+EVEN = 0.01  # of the random start: an assumption
+
 
 def start_gnet(run, gnet):
     """Standardises e and starts f_g where the flags ask for it, after one pass of the backbone over the training images."""
@@ -35,6 +37,14 @@ def special_predictor(general, gates):
     """
     kernel, bias = general
     return [np.tile(kernel / np.sum(gates), [len(gates), 1]), bias]
+
+
+def even(balance):
+    """Makes the weights w^t of an `InstanceBalance` start near one half: at random, they would drown what the tails have learnt.
+
+    They still differ, as they must to have a margin (text at Eq. 13).
+    """
+    balance.kernels[-1].assign(EVEN * balance.kernels[-1])
 
 
 def pooled(run, embed, rows, description):

@@ -21,6 +21,7 @@ STARTS = {
     "g_hidden": 0,
     "g_start": "least_squares",
     "s_hidden": 0,
+    "b_start": "even",
     "s_start": "general",
     "eta_per_weight": True,
 }
@@ -59,6 +60,15 @@ def test_f_g_is_the_closed_form_and_f_s_a_share_of_it_for_every_sub_module(start
     gates = bgsnet.bsnet.gate.gates(1 / bgsnet.bsnet.s_max).numpy()  # s of the first epoch
     for share in np.split(bgsnet.bsnet.predictor.get_weights()[0], len(gates)):
         np.testing.assert_allclose(share, kernel / gates.sum(), atol=1e-5)
+
+
+def test_instance_weights_start_near_one_half_and_differ(started):
+    _, run, bgsnet = started
+    batch = next(iter(images.image_batches(run.benchmark, images.items_of(run.benchmark.train[:8]), run.views, 8)))
+    features = bgsnet.trunk(batch)
+    weights = bgsnet.bsnet.balanced(features, bgsnet.general_tail(features))[0].numpy()
+    assert 1e-5 < np.abs(weights - 0.5).max() < 0.05
+    assert np.ptp(weights, axis=1).min() > 0
 
 
 def test_batch_norms_keep_the_statistics_they_came_with(started):
