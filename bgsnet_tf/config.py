@@ -183,9 +183,9 @@ class BSNetConfig:
     b_hidden: int = _option(256, "Hidden units of every f_b; 0 is one dense layer. The paper: 'one or two'.", _at_least(0))
     b_start: str = _option(
         "random",
-        "Where the f_b start (assumption): random weights, or even, the last layer's at a hundredth of that, so that all w^t start near "
-        "one half and differ little.",
-        choices=("random", "even"),
+        "Where the f_b start (assumption): random weights, so that w^t starts around one half, or open: all w^t start near 1 and differ "
+        "little, so that the second phase begins where the first one, which has w^t = 1, ended.",
+        choices=("random", "open"),
     )
     s_start: str = _option(
         "random",

@@ -211,8 +211,8 @@ def train_bsnet(run, gnet, finetuned, finetuned_predictor, cache, train=fit_stag
         settings.gate_compensation,
     )
     bsnet((tf.zeros([1, *graph.input_shape[1:]]), tf.zeros([1, channels])))
-    if settings.b_start == "even":
-        starts.even(bsnet.balance)
+    if settings.b_start == "open":
+        starts.open_weights(bsnet.balance)
     if settings.s_start == "general":
         bsnet.enter(style[0])
         gates = bsnet.gate.gates(bsnet.scale(training=True)) if settings.dataset_balance else np.ones(settings.submodules)

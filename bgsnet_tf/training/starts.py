@@ -11,7 +11,7 @@ from bgsnet_tf.data import images
 from bgsnet_tf.evaluation import eszsl
 from bgsnet_tf.training import strategy
 
-EVEN = 0.01  # of the random start: an assumption
+OPEN_SHARE, OPEN_BIAS = 0.01, 3.0  # of the random kernel, and sigmoid(3) = .95: assumptions
 
 
 def start_gnet(run, gnet):
@@ -39,12 +39,14 @@ def special_predictor(general, gates):
     return [np.tile(kernel / np.sum(gates), [len(gates), 1]), bias]
 
 
-def even(balance):
-    """Makes the weights w^t of an `InstanceBalance` start near one half: at random, they would drown what the tails have learnt.
+def open_weights(balance):
+    """Makes the weights w^t of an `InstanceBalance` start near 1.
 
+    At random they start around one half: tails that learnt with w^t = 1 before would then learn first of all to make up for that.
     They still differ, as they must to have a margin (text at Eq. 13).
     """
-    balance.kernels[-1].assign(EVEN * balance.kernels[-1])
+    balance.kernels[-1].assign(OPEN_SHARE * balance.kernels[-1])
+    balance.biases[-1].assign(tf.fill(balance.biases[-1].shape, OPEN_BIAS))
 
 
 def pooled(run, embed, rows, description):

@@ -21,7 +21,7 @@ STARTS = {
     "g_hidden": 0,
     "g_start": "least_squares",
     "s_hidden": 0,
-    "b_start": "even",
+    "b_start": "open",
     "s_start": "general",
     "eta_per_weight": True,
 }
@@ -62,12 +62,12 @@ def test_f_g_is_the_closed_form_and_f_s_a_share_of_it_for_every_sub_module(start
         np.testing.assert_allclose(share, kernel / gates.sum(), atol=1e-5)
 
 
-def test_instance_weights_start_near_one_half_and_differ(started):
+def test_instance_weights_start_near_one_and_differ(started):
     _, run, bgsnet = started
     batch = next(iter(images.image_batches(run.benchmark, images.items_of(run.benchmark.train[:8]), run.views, 8)))
     features = bgsnet.trunk(batch)
     weights = bgsnet.bsnet.balanced(features, bgsnet.general_tail(features))[0].numpy()
-    assert 1e-5 < np.abs(weights - 0.5).max() < 0.05
+    assert 0.9 < weights.min() and weights.max() < 1
     assert np.ptp(weights, axis=1).min() > 0
 
 
