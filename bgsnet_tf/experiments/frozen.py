@@ -11,7 +11,6 @@ command continues.
 import dataclasses
 import itertools
 import os
-import pathlib
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,6 @@ from absl import flags
 
 from bgsnet_tf import cli, config, files
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.reporting.result_tables import write_atomically
 
 COLUMNS = ("image_size", "phi", "e", "model")
 
@@ -60,9 +58,8 @@ def run(settings, image_sizes, draws):
     means = table.groupby(list(COLUMNS))[["T", "AUSUC"]].agg(["mean", "std"])
     means.columns = [f"{name} {what}" for name, what in means.columns]
     means = means.reset_index().sort_values("AUSUC mean", ascending=False)
-    directory = pathlib.Path(settings.run.run_dir)
-    write_atomically(directory / "frozen.csv", table.to_csv(index=False, lineterminator="\n"))
-    write_atomically(directory / "frozen.md", _markdown(means, draws))
+    files.write(os.path.join(settings.run.run_dir, "frozen.csv"), table.to_csv(index=False, lineterminator="\n"))
+    files.write(os.path.join(settings.run.run_dir, "frozen.md"), _markdown(means, draws))
     print(means.to_string(index=False, float_format="%.1f"))
     return means
 
