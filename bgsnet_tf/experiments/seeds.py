@@ -37,10 +37,9 @@ def variants(results, seeds):
         branches = []  # `fused` is the same
     references = [name for name in REFERENCES if name in results]
     ensemble = [TWO_GENERAL] if "general" in branches and seeds > 2 else []
-    of_branches = [name for name in references if name != "eszsl_tuned"]
     return (
         Variant(FUSED, against=(*references, *branches, *ensemble)),
-        *(Variant(name, branch=name, against=of_branches) for name in branches),
+        *(Variant(name, branch=name, against=[name for name in references if name == "linear"]) for name in branches),
         *(Variant(name, branch=name) for name in (*references, *ensemble)),
     )
 

@@ -60,7 +60,7 @@ def test_rows_and_what_they_are_against(made):
     assert list(report["variants"]) == [*ROWS, "two general"]
     against = [(row["variant"], row["against"]) for row in report["differences"]]
     assert against[:6] == [("fused", name) for name in ("linear", "eszsl", "eszsl_tuned", "general", "special", "two general")]
-    assert against[6:] == [(name, other) for name in ("general", "special") for other in ("linear", "eszsl")]
+    assert against[6:] == [("general", "linear"), ("special", "linear")]
     by_pair = dict(zip(against, report["differences"]))
     means = {name: row["T"]["mean"] for name, row in report["variants"].items()}
     for (name, other), row in by_pair.items():
