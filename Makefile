@@ -5,11 +5,19 @@ RUN_DIR ?= runs/demo
 JOBS ?= 2
 BENCHMARKS ?= convolutions bsnet_step bsnet_epoch meta_training ausuc image_pipeline cache_build inference start_up growth
 
-.PHONY: demo test test-all lint bench
+.PHONY: demo playground test test-all lint bench
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/python train.py --flagfile=configs/demo.flags --run_dir=$(RUN_DIR)
 	$(VENV)/bin/python evaluate.py --run_dir=$(RUN_DIR)
+
+# The page on which the demo's export can be tried; trains it first where that is not done.
+playground: $(RUN_DIR)/export/1 $(VENV)/.installed
+	$(VENV)/bin/python -m bgsnet_tf.playground.examples --run_dir=$(RUN_DIR)
+	$(VENV)/bin/python -m bgsnet_tf.playground --export_dir=$< --examples=$(RUN_DIR)/examples --browser
+
+$(RUN_DIR)/export/1:
+	$(MAKE) demo
 
 # One thread an operation: two processes whose threads wait for each other are slower than either alone.
 test: $(VENV)/.installed-dev

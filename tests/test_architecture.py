@@ -21,6 +21,7 @@ BELOW["scoring"] = BELOW["serving"] | {"training", "serving"}
 BELOW["planning"] = BELOW["reporting"] = BELOW["scoring"] | {"scoring"}
 BELOW["commands"] = BELOW["reporting"] | {"planning", "reporting"}
 BELOW["predict"] = BASE | {"exported", "serving"}
+BELOW["playground"] = BELOW["predict"] | {"data"}
 BELOW["export"] = BELOW["experiments"] = BELOW["commands"] | {"commands"}
 
 

@@ -1,0 +1,89 @@
+// Classes as the CSV that `--attributes` takes: a column `class`, then one column an attribute.
+
+/** The text of the file. */
+export function format(classes, attributeNames) {
+  const lines = [["class", ...attributeNames], ...classes.map((one) => [one.name, ...Array.from(one.values, shortest)])];
+  return lines.map((cells) => cells.map(quoted).join(",") + "\n").join("");
+}
+
+/**
+ * Classes {name, values} of a file's text; columns may come in any order.
+ *
+ * @throws {Error} that names the line and what is wrong with it.
+ */
+export function parse(text, attributeNames) {
+  const [header, ...rows] = cellsOf(text.replace(/^\ufeff/, ""));
+  if (!header) throw new Error("The file is empty.");
+  const columns = new Map(header.cells.map((name, i) => [name, i]));
+  for (const name of ["class", ...attributeNames]) {
+    if (!columns.has(name)) throw new Error(`Line 1: the column “${name}” is missing. The first line names “class” and every attribute.`);
+  }
+  const known = new Set(["class", ...attributeNames]);
+  const unknown = header.cells.find((name) => !known.has(name));
+  if (unknown !== undefined) throw new Error(`Line 1: this model has no attribute “${unknown}”.`);
+  if (columns.size < header.cells.length) throw new Error("Line 1: a column comes twice.");
+  if (!rows.length) throw new Error("There is no class under the first line.");
+  return rows.map(({ line, cells }) => {
+    if (cells.length !== header.cells.length) {
+      throw new Error(`Line ${line}: ${cells.length} cells under ${header.cells.length} columns.`);
+    }
+    const name = cells[columns.get("class")];
+    if (!name) throw new Error(`Line ${line}: the class has no name.`);
+    const values = Float32Array.from(attributeNames, (attribute) => {
+      const cell = cells[columns.get(attribute)];
+      const value = cell === "" ? NaN : Math.fround(Number(cell));
+      if (!Number.isFinite(value)) throw new Error(`Line ${line}: “${cell}” is no number, as “${attribute}” of “${name}”.`);
+      return value;
+    });
+    return { name, values };
+  });
+}
+
+/** The fewest digits that give the same float32 again. */
+export function shortest(value) {
+  for (let digits = 1; digits < 9; digits++) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === Math.fround(value)) return String(short);
+  }
+  return String(Number(value.toPrecision(9)));
+}
+
+function quoted(cell) {
+  return /[",\r\n]|^\s|\s$/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
+}
+
+/** {line, cells} of each row that is not empty; `line` is where it starts, from 1. */
+function cellsOf(text) {
+  const rows = [];
+  let cells = [];
+  let cell = "";
+  let inQuotes = false;
+  let line = 1;
+  let start = 1;
+  const endRow = () => {
+    cells.push(cell.trim());
+    if (cells.length > 1 || cells[0]) rows.push({ line: start, cells });
+    cells = [];
+    cell = "";
+    start = line;
+  };
+  for (let i = 0; i < text.length; i++) {
+    const letter = text[i];
+    if (letter === "\n") line++;
+    if (inQuotes) {
+      if (letter !== '"') cell += letter;
+      else if (text[i + 1] === '"') cell += text[i++];
+      else inQuotes = false;
+    } else if (letter === '"' && !cell.trim()) {
+      inQuotes = true;
+      cell = "";
+    } else if (letter === ",") {
+      cells.push(cell.trim());
+      cell = "";
+    } else if (letter === "\n") endRow();
+    else cell += letter;
+  }
+  if (inQuotes) throw new Error(`Line ${start}: a quotation mark is not closed.`);
+  endRow();
+  return rows;
+}

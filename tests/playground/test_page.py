@@ -1,0 +1,354 @@
+"""The page in a real Chromium: what a person does on it, and what must follow.
+
+The fixture `open_page` asserts at the end of every test that no request went to another host and no error to the console.
+"""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.playground.conftest import show
+
+DROP = """([name, bytes, type, event]) => {
+    const data = new DataTransfer();
+    data.items.add(new File([new Uint8Array(bytes)], name, {type}));
+    const init = event === "paste" ? {clipboardData: data} : {dataTransfer: data};
+    const made = event === "paste" ? new ClipboardEvent("paste", init) : new DragEvent("drop", {...init, bubbles: true, cancelable: true});
+    document.body.dispatchEvent(made) || window.dispatchEvent(made);
+    if (event === "paste") window.dispatchEvent(made);
+}"""
+
+
+def ranking(page):
+    """Names and scores as the page shows them."""
+    rows = page.query_selector_all("#ranks li")
+    return [(row.query_selector(".name").inner_text(), number(row.query_selector(".value").inner_text())) for row in rows]
+
+
+def number(text):
+    return float(text.replace("−", "-"))
+
+
+def assert_ranked(page, predicted):
+    """Asserts that the page ranks as a frame of `predict` does."""
+    page.wait_for_function("text => document.querySelector('#ranks .name')?.textContent === text", arg=predicted["class"].iloc[0])
+    found = ranking(page)
+    assert [name for name, _ in found] == predicted["class"].tolist()
+    np.testing.assert_allclose([score for _, score in found], predicted["score"], atol=0.006 * max(1, predicted["score"].abs().max()))
+
+
+def csv_of(classes, names):
+    return pd.DataFrame.from_dict(classes, orient="index", columns=names).to_csv(index_label="class")
+
+
+def import_csv(page, text, name="classes.csv"):
+    page.click("#tab-make")
+    page.set_input_files("#csv", {"name": name, "mimeType": "text/csv", "buffer": text.encode()})
+
+
+def best_class(model, contents):
+    """Attributes that no class can beat on this photo: its own, since a product with a unit vector is largest along itself."""
+    return model.attributes(contents)[0]
+
+
+def test_a_photo_is_ranked_as_predict_ranks_it(exported, model, page):
+    for contents in exported.image_bytes[::4]:
+        show(page, contents)
+        assert_ranked(page, model.predict(contents, top_k=6))
+
+
+def test_scores_of_the_browser_are_those_of_predict(exported, model, page):
+    script = """async (bytes) => {
+        const [server, store, scores] = await Promise.all(["server", "store", "scores"].map((name) => import(`/static/js/${name}.js`)));
+        const model = await server.loadModel();
+        const {attributes} = await server.see(new Blob([new Uint8Array(bytes)]));
+        const entries = scores.ranked(attributes.fused, store.exportedClasses(model), model.delta);
+        return entries.map((entry) => [entry.of.name, entry.score]);
+    }"""
+    for contents in exported.image_bytes[:4]:
+        names, found = zip(*page.evaluate(script, list(contents)))
+        predicted = model.predict(contents, top_k=6)
+        assert list(names) == predicted["class"].tolist()
+        np.testing.assert_allclose(found, predicted["score"], atol=1e-4)
+
+
+@pytest.mark.parametrize("event", ["drop", "paste"])
+def test_a_photo_may_be_dropped_and_pasted(exported, page, event):
+    page.evaluate(DROP, ["bird.jpg", list(exported.image_bytes[0]), "image/jpeg", event])
+    page.wait_for_selector('#stage[data-state="photo"]')
+    assert page.get_attribute("#photo", "alt") == "bird.jpg"
+
+
+def test_an_example_is_a_click_away(page):
+    page.click("#examples button >> nth=1")
+    page.wait_for_selector("#ranks li")
+    assert page.get_attribute("#photo", "alt") == "yellow_1"
+
+
+def test_delta_moves_the_seen_classes(exported, model, page):
+    contents = exported.image_bytes[0]
+    show(page, contents)
+    page.fill("#delta", "1.4")
+    assert_ranked(page, model.predict(contents, top_k=6, delta=1.4))
+    page.click("#delta-trained")
+    assert_ranked(page, model.predict(contents, top_k=6))
+
+
+@pytest.mark.parametrize("way", ["hover", "focus"])
+def test_an_attribute_shows_where_it_was_seen(exported, model, page, way):
+    contents = exported.image_bytes[0]
+    show(page, contents)
+    page.click("#alike summary")
+    getattr(page, way)('[data-attribute="1"]')
+    page.wait_for_function("() => document.getElementById('caption').textContent.startsWith('Where g was seen')")
+    expected = model.explain(contents, ["g"])
+    script = """() => {
+        const map = document.getElementById("map");
+        return [map.height, map.width, [...map.getContext("2d").getImageData(0, 0, map.width, map.height).data]];
+    }"""
+    height, width, pixels = page.evaluate(script)
+    red, _, blue, alpha = np.reshape(pixels, [height, width, 4]).transpose(2, 0, 1).astype(float)
+    heat = np.where(red > blue, alpha, -alpha)
+    values = expected.maps[..., 0]
+    np.testing.assert_allclose(heat / alpha.max(), values / np.abs(values).max(), atol=0.02)
+    assert f"{expected.values[0]:.2f}".replace("-", "−") in page.inner_text("#caption")
+
+
+def test_the_map_lies_on_what_the_network_sees(exported, page):
+    show(page, exported.image_bytes[0])  # 48 × 40 pixels, of which the middle 32/36 of the shorter side are seen
+    photo, view = (page.locator(selector).bounding_box() for selector in ("#photo", "#stage .view"))
+    side = photo["height"] * 32 / 36
+    expected = [photo["x"] + (photo["width"] - side) / 2, photo["y"] + (photo["height"] - side) / 2, side, side]
+    np.testing.assert_allclose([view["x"], view["y"], view["width"], view["height"]], expected, atol=1)
+
+
+def test_two_clicked_classes_are_compared(exported, model, page):
+    contents = exported.image_bytes[0]
+    show(page, contents)
+    names = model.predict(contents, top_k=6)["class"].tolist()
+    for rank in (5, 2):
+        page.click(f"#ranks li:nth-child({rank}) button")
+    page.wait_for_function("text => document.getElementById('why-title').textContent === text", arg=f"Why {names[1]} and not {names[4]}?")
+    expected = model.compare(contents, names[1], names[4])
+    shown = {}
+    for row in page.query_selector_all("#groups .reason"):
+        shown[row.query_selector(".name").inner_text()] = number(row.query_selector(".value").inner_text())
+    given = dict(zip(expected.names, expected.values))
+    assert shown and all(abs(given[name] - value) < 0.006 * max(1, abs(value)) for name, value in shown.items())
+    page.click("text=general")
+    page.wait_for_function("() => document.getElementById('why-sum').textContent.includes('general branch')")
+    general = model.compare(contents, names[1], names[4], "general").values.sum()
+    assert number(re.search(r"give it ([+−]\d+\.\d+)", page.inner_text("#why-sum"))[1]) == pytest.approx(general, abs=0.01)
+
+
+def test_a_made_class_wins_at_once_and_without_the_server(exported, model, page):
+    contents = exported.image_bytes[0]
+    show(page, contents)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.click("#tab-make")
+    page.click("#new")
+    page.fill("#name", "winner")
+    wanted = best_class(model, contents)
+    for k, value in enumerate(wanted):
+        low, high = (float(page.get_attribute(f"#attribute-{k}", end)) for end in ("min", "max"))
+        page.fill(f"#attribute-{k}", str(np.clip(value / np.abs(wanted).max(), low, high)))
+    vector = [float(page.input_value(f"#attribute-{k}")) for k in range(4)]
+    benchmark = exported.benchmark
+    table = pd.DataFrame(benchmark.attributes, list(benchmark.class_names), benchmark.attribute_names)
+    table["seen"] = model.seen.astype(int)
+    table.loc["winner"] = [*vector, 0]
+    predicted = model.predict(contents, table, top_k=7, delta=model.delta)
+    assert_ranked(page, predicted)
+    rank = predicted["class"].tolist().index("winner") + 1
+    assert page.inner_text("#standing").startswith(f"Rank {rank} of 7")
+    assert {url.rsplit("/", 1)[-1] for url in asked} <= {"icon.svg"}  # which Chromium fetches anew with the address
+
+
+def test_classes_travel_as_the_csv_that_predict_takes(exported, model, page, tmp_path):
+    contents = exported.image_bytes[0]
+    show(page, contents)
+    classes = {'the "best", so far': best_class(model, contents), "other": np.float32([0.1, -2.5, 1e-7, 3])}
+    import_csv(page, csv_of(classes, model.attribute_names))
+    page.wait_for_selector("#ranks li:first-child .score.yours")
+    with page.expect_download() as download:
+        page.click("#export")
+    download.value.save_as(tmp_path / "classes.csv")
+    exchanged = pd.read_csv(tmp_path / "classes.csv", index_col="class")
+    np.testing.assert_array_equal(exchanged.to_numpy(np.float32), np.stack(list(classes.values())))
+    assert model.predict(contents, tmp_path / "classes.csv")["class"].iloc[0] == 'the "best", so far'
+    page.wait_for_function("() => location.hash.includes('class')")
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    assert [chip.inner_text() for chip in page.query_selector_all("#mine button")] == list(classes)  # from the link alone
+
+
+def test_a_link_restores_classes_and_delta(exported, model, open_page):
+    first = open_page()
+    import_csv(first, csv_of({"ünïcode & more": [0.25, 0, -1, 0.5]}, model.attribute_names))
+    first.fill("#delta", "0.35")
+    first.wait_for_function("() => location.hash.includes('class') && location.hash.includes('0.35')")
+    second = open_page(first.evaluate("location.hash"))
+    assert second.input_value("#delta") == "0.35"
+    second.click("#tab-make")
+    assert second.input_value("#name") == "ünïcode & more"
+    assert [float(second.input_value(f"#attribute-{k}")) for k in range(4)] == [0.25, 0, -1, 0.5]
+    damaged = open_page(first.evaluate("location.hash").replace("%5D", "", 1))
+    assert "damaged" in damaged.inner_text("#notice")
+
+
+def test_a_damaged_link_is_refused_by_its_reason(exported, page):
+    script = """async (fragment) => {
+        const [link, server] = await Promise.all(["link", "server"].map((name) => import(`/static/js/${name}.js`)));
+        const model = await server.loadModel();
+        try { return link.read(fragment, model); } catch (problem) { return problem.message; }
+    }"""
+    assert "another model" in page.evaluate(script, "class=%5B%22a%22%5D&model=x")
+    assert "cut short" in page.evaluate(script, "class=%5B%22a%22%5D")
+    assert "no number" in page.evaluate(script, "delta=many")
+
+
+BAD_TABLES = {
+    "": "empty",
+    "class,r,g,b\nx,1,2,3\n": "“constant” is missing",
+    "class,r,g,b,constant,d\nx,1,2,3,4,5\n": "no attribute “d”",
+    "class,r,g,b,constant\nx,1,2,many,4\n": "Line 2: “many” is no number",
+    "class,r,g,b,constant\nx,1,2,3,4\n\ny,1\n": "Line 4: 2 cells under 5 columns",
+    'class,r,g,b,constant\n"x,1,2,3,4\n': "not closed",
+    "class,r,g,b,constant\n": "no class",
+}
+
+
+def test_a_bad_csv_is_refused_by_its_line(page):
+    for text, problem in BAD_TABLES.items():
+        import_csv(page, text, "bad.csv")
+        page.wait_for_function("text => document.getElementById('notice').textContent.includes(text)", arg=problem)
+        assert page.inner_text("#notice").startswith("bad.csv") and page.query_selector("#mine li") is None
+
+
+def test_a_bad_photo_says_why_and_harms_no_other(exported, page):
+    show(page, exported.image_bytes[0], "good.jpg")
+    page.set_input_files(
+        "#files",
+        [
+            {"name": "holiday.gif", "mimeType": "image/gif", "buffer": b"GIF89a"},
+            {"name": "also good.jpg", "mimeType": "image/jpeg", "buffer": exported.image_bytes[1]},
+        ],
+    )
+    page.wait_for_selector('#stage[data-state="refused"]')
+    assert page.inner_text("#refusal") == "holiday.gif is neither a JPEG nor a PNG file"
+    page.wait_for_function("() => [...document.querySelectorAll('#sheet .label')].every((label) => label.textContent !== '…')")
+    assert page.locator("#sheet .bad").count() == 1
+    page.click("#sheet li:nth-child(3) .tile")
+    page.wait_for_selector('#stage[data-state="photo"]')
+
+
+def test_a_photo_that_is_too_large_is_not_even_sent(page):
+    from bgsnet_tf.playground.answers import MAX_BYTES
+
+    asked = []
+    page.on("request", lambda request: asked.append(request.method))
+    page.evaluate(
+        f"""() => {{
+            const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array({MAX_BYTES} + 1)], "large.jpg", {{type: "image/jpeg"}}));
+            window.dispatchEvent(new DragEvent("drop", {{dataTransfer: data, cancelable: true}}));
+        }}"""
+    )
+    page.wait_for_selector('#stage[data-state="refused"]')
+    assert page.inner_text("#refusal") == "large.jpg has 33 MB; up to 32 MB are taken."
+    assert "POST" not in asked
+
+
+def test_many_photos_make_a_contact_sheet(exported, model, page):
+    files = [{"name": f"{i}.jpg", "mimeType": "image/jpeg", "buffer": contents} for i, contents in enumerate(exported.image_bytes)]
+    page.set_input_files("#files", files)
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('#sheet .label')].filter((label) => label.textContent !== '…').length === 8"
+    )
+    predicted = model.predict(exported.image_bytes, top_k=1)["class"].tolist()
+    assert [label.inner_text() for label in page.query_selector_all("#sheet .label")] == predicted
+    page.click('[aria-label="Remove 0.jpg"]')
+    page.wait_for_function("() => document.querySelectorAll('#sheet li').length === 7")
+    assert page.get_attribute("#photo", "alt") == "1.jpg"
+
+
+def test_a_name_never_becomes_markup(exported, model, page):
+    evil = "<img src=x onerror=document.title='taken'>"
+    show(page, exported.image_bytes[0], f"{evil}.jpg")
+    import_csv(page, csv_of({evil: best_class(model, exported.image_bytes[0])}, model.attribute_names))
+    page.wait_for_selector("#ranks li:first-child .score.yours")
+    page.click("#tab-why")
+    assert evil in page.inner_text("#why-title") and page.title() == "BGSNet playground"
+    assert page.query_selector("img[src='x']") is None
+
+
+def test_names_of_classes_stay_apart(page, model):
+    page.click("#tab-make")
+    page.click("#new")
+    page.fill("#name", model.class_names[0])
+    assert "choose another" in page.inner_text("#name-problem")
+    page.click("#new")
+    page.wait_for_function("() => document.querySelectorAll('#mine li').length === 2")
+    assert [chip.inner_text() for chip in page.query_selector_all("#mine button")] == ["my class", "my class (2)"]
+
+
+def test_the_search_finds_sliders(page):
+    page.click("#tab-make")
+    page.click("#new")
+    page.fill("#search", "CONST")
+    assert page.locator(".slider:visible label").all_inner_texts() == ["constant"]
+
+
+def test_the_keyboard_reaches_everything(exported, page):
+    show(page, exported.image_bytes[0])
+    page.focus("#tab-why")
+    page.keyboard.press("ArrowRight")
+    assert page.is_visible("#make") and not page.is_visible("#why")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#editor:not([hidden])")
+    page.focus("#attribute-0")
+    page.keyboard.press("End")
+    page.wait_for_selector("#ranks .score.yours")
+    assert page.evaluate("document.activeElement.id") == "attribute-0"
+    page.focus("#ranks li:nth-child(3) button")
+    name = page.inner_text("#ranks li:nth-child(3) .name")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#ranks [aria-pressed=true]")
+    assert page.evaluate("document.activeElement.querySelector('.name').textContent") == name
+
+
+def test_screen_readers_hear_the_result(exported, model, page):
+    contents = exported.image_bytes[0]
+    show(page, contents, "bird.jpg")
+    best = model.predict(contents, top_k=1)["class"].iloc[0]
+    page.wait_for_function("text => document.getElementById('announcer').textContent.startsWith(text)", arg=f"bird.jpg: first {best}")
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_and_nothing_overflows(exported, open_page, width, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed").Axe()
+    page = open_page(viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce")
+
+    def check():
+        found = axe.run(page).response["violations"]
+        assert not [(one["id"], one["impact"], [node["html"] for node in one["nodes"]]) for one in found]
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+    check()
+    show(page, exported.image_bytes[0])
+    page.click("#alike summary")
+    page.hover("[data-attribute] >> nth=0")
+    check()
+    page.click("#tab-make")
+    page.click("#new")
+    page.fill("#attribute-0", "1")
+    page.wait_for_selector("#ranks .score.yours")
+    check()
+    page.set_input_files("#files", {"name": "holiday.gif", "mimeType": "image/gif", "buffer": b"GIF89a"})
+    page.wait_for_selector('#stage[data-state="refused"]')
+    check()
