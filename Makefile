@@ -29,6 +29,7 @@ test-all: $(VENV)/.installed-dev
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 
 # In an environment of its own, since it needs PyTorch; one benchmark alone: .venv-bench/bin/python -m benchmarks.NAME
 bench:

@@ -7,10 +7,12 @@ import pathlib
 import bgsnet_tf
 
 PACKAGE = pathlib.Path(bgsnet_tf.__file__).parent
-BASE = {"errors", "files", "interruption", "config", "cli", "text_table"}
+BASE = {"errors", "files", "interruption", "config", "cli", "text_table", "private_api"}
 BELOW = {  # room to what it may import
     **dict.fromkeys(BASE, BASE),
-    **dict.fromkeys(["model", "evaluation"], {"errors"}),
+    "private_api": set(),
+    "model": {"errors", "private_api"},
+    "evaluation": {"errors"},
     "data": BASE,
     "exported": BASE | {"data", "evaluation"},
     "training": BASE | {"data", "model", "evaluation"},

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from bgsnet_tf import files
 
-_known = {}  # absolute path to [size, time of change in ns, checksum]
+_known: dict = {}  # absolute path to [size, time of change in ns, checksum]
 
 
 def of_files(paths):

@@ -14,6 +14,7 @@ import dataclasses
 import io
 import json
 import os
+from typing import Optional
 
 import numpy as np
 import tensorflow as tf
@@ -56,7 +57,7 @@ class Description:
     image_size: int
     resize: int
     attribute_origin: np.ndarray
-    no_heat_maps: str = None
+    no_heat_maps: Optional[str] = None
 
 
 def write(directory, benchmark, views, delta, no_heat_maps=None):

@@ -235,7 +235,7 @@ def _load_weights(backbone, name, weights):
 
 def _from_file(path, shape, trusted):
     backbone = model_files.load(path, trusted)
-    if not getattr(backbone, "_is_graph_network", False):
+    if not getattr(backbone, "outputs", None):  # only a functional model knows them before it is called
         raise UserError(f"--backbone={path} is not a functional Keras model, so it cannot be cut into trunk and tail")
     if backbone.input_shape[1:3] not in (shape[:2], (None, None)):
         backbone = _resized(backbone, path, shape)

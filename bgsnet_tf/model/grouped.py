@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from bgsnet_tf.private_api import create_slots
+
 
 class GroupedModel(tf.keras.Model):
     """Base of the networks that a stage trains. A subclass says its `parameter_groups()`.
@@ -16,12 +18,10 @@ class GroupedModel(tf.keras.Model):
 
     def compile(self, optimizers, jit_compile=False):
         """Takes a dict from group name to optimizer, and creates their slots, so that a checkpoint can fill them."""
-        super().compile(jit_compile=jit_compile)
+        super().compile(optimizers, jit_compile=jit_compile)  # its default, an RMSprop, would lie in every checkpoint
         self.group_optimizers = optimizers
         for name, variables in self.parameter_groups().items():
-            optimizer = optimizers[name]
-            build = getattr(optimizer, "build", None) or optimizer._create_all_weights  # tensorflow-addons has only the latter
-            build(variables)
+            create_slots(optimizers[name], variables)
 
     def apply_gradients(self, tape, loss):
         """One update of every active group.

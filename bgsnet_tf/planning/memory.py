@@ -7,6 +7,8 @@ import resource
 import psutil
 import tensorflow as tf
 
+from bgsnet_tf.private_api import gpu_memory_limit
+
 CLEAR_REFS = pathlib.Path("/proc/self/clear_refs")
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 # Of both versions of control groups: folder below CGROUPS, limit, use, and the page cache's share of it, which the kernel gives back.
@@ -20,10 +22,7 @@ def of_device():
     if not gpus:
         held = psutil.Process().memory_info().rss
         return held, held + main_memory_left()
-    from tensorflow.python.client import device_lib  # the only place that tells how much of a GPU TensorFlow may take
-
-    limits = {device.name: device.memory_limit for device in device_lib.list_local_devices()}
-    return tf.config.experimental.get_memory_info(gpus[0].name)["current"], limits[gpus[0].name]
+    return tf.config.experimental.get_memory_info(gpus[0].name)["current"], gpu_memory_limit(gpus[0])
 
 
 def reset_peak():

@@ -202,12 +202,28 @@ class ValidationScores(callbacks.Callback):
         logs.update(self.score())
 
 
-class TensorBoard(callbacks.TensorBoard):
-    """Keras's, but an epoch's numbers are on disk before its checkpoint is: nothing computes them again after that."""
+class EpochSummary(callbacks.Callback):
+    """Writes the numbers of an epoch to TensorBoard, before its checkpoint is written: nothing computes them again after that.
+
+    Args:
+      directory: of the summaries.
+    """
+
+    def __init__(self, directory):
+        super().__init__()
+        self.directory = directory
+
+    def on_train_begin(self, logs=None):
+        self.writer = tf.summary.create_file_writer(self.directory)
 
     def on_epoch_end(self, epoch, logs=None):
-        super().on_epoch_end(epoch, logs)
-        self._train_writer.flush()
+        with self.writer.as_default(step=epoch):
+            for name, value in logs.items():
+                tf.summary.scalar(f"epoch_{name}", value)
+        self.writer.flush()
+
+    def on_train_end(self, logs=None):
+        self.writer.close()
 
 
 class BalanceSummary(callbacks.Callback):

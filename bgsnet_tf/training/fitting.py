@@ -6,6 +6,7 @@ gathered so far, and keeps a single unchecked copy.
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -149,7 +150,7 @@ def _fit_from(run, stage, fit, phase, first_epoch, position, last_callback):
 
 def _displays(run, stage, fit, phase, position):
     progress = callbacks.Progress(f"{stage.name} {phase.name}", fit.steps, position, phase.epochs)
-    return [progress, callbacks.TensorBoard(run.logs(stage.name), write_graph=False)]
+    return [progress, callbacks.EpochSummary(os.path.join(run.logs(stage.name), "train"))]
 
 
 def _distributed(strategy, dataset):

@@ -95,8 +95,8 @@ class Run:
     def logs(self, stage):
         return os.path.join(self.directory, "logs", stage)
 
-    def stage(self, name, settings):
-        """The stage's folder, with the random generators seeded for it.
+    def begin_seeded(self, name, settings):
+        """Seeds the global random generators for a stage, and opens its folder.
 
         Raises:
           UserError: where it is not finished but should be, or holds the work of other settings.

@@ -77,7 +77,7 @@ def stage_settings(run, name):
 def finetune(run, train=fit_stage):
     """Stage 1: backbone and f_g, supervised (§2.2). Returns `SupervisedGNet` and the digest of its weights."""
     settings = run.config.finetune
-    stage = run.stage("finetune", stage_settings(run, "finetune"))
+    stage = run.begin_seeded("finetune", stage_settings(run, "finetune"))
     trunk, tail = build_backbone(run, "none" if stage.finished else run.config.backbone.backbone_weights)
     gnet = SupervisedGNet(trunk, tail, Predictor(run.class_attributes.shape[1], settings.g_hidden, name="f_g"), run.class_attributes)
     gnet(tf.zeros([1, *run.input_shape]))
@@ -159,7 +159,7 @@ def feature_cache(run, gnet, finetuned, test_rows=False):
 def meta(run, gnet, finetuned, cache, train=fit_stage):
     """Stage 2: f_g again, in episodes (Eqs. 2-3), on cached e_g. Changes `gnet.predictor`."""
     settings = run.config.meta
-    stage = run.stage("meta", {**stage_settings(run, "meta"), "finetuned": finetuned})
+    stage = run.begin_seeded("meta", {**stage_settings(run, "meta"), "finetuned": finetuned})
     way = episodes.feasible_way(len(run.benchmark.seen_classes), settings.way)
     if way < settings.way and not stage.finished:
         print(f"meta: {len(run.benchmark.seen_classes)} seen classes allow tasks of {way} classes, not --way={settings.way}")
@@ -189,7 +189,7 @@ def meta(run, gnet, finetuned, cache, train=fit_stage):
 def train_bsnet(run, gnet, finetuned, finetuned_predictor, cache, train=fit_stage):
     """Stage 3: BSNet on cached trunk features, in the phases of its training style (§2.4). Returns it in its last phase."""
     settings = run.config.bsnet
-    stage = run.stage("bsnet", {**stage_settings(run, "bsnet"), "finetuned": finetuned})
+    stage = run.begin_seeded("bsnet", {**stage_settings(run, "bsnet"), "finetuned": finetuned})
     graph = gnet.tail.graph
     channels = graph.output_shape[-1]
     eta = settings.eta if settings.diversity_loss else 0.0

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.model.grouped import GroupedModel
+from bgsnet_tf.private_api import create_slots
 from bgsnet_tf.training import optimizers
 from bgsnet_tf.training.checkpoints import PhaseCheckpoints, Position
 
@@ -62,8 +63,7 @@ def test_every_optimizer_trains_a_step_and_spares_what_is_no_kernel(name, weight
     except UserError as error:
         assert weight_decay and "no weight decay" in str(error)
         return
-    build = getattr(optimizer, "build", None) or optimizer._create_all_weights
-    build([kernel, bias])
+    create_slots(optimizer, [kernel, bias])
     optimizer.apply_gradients([(tf.zeros([3, 2]), kernel), (tf.zeros([3, 1, 2]), bias)])
     assert np.all(np.isfinite(kernel)) and np.all(np.isfinite(bias))
     if name.rpartition(":")[2].lower() in ("sgd", "adam", "adamw", "lamb", "sgdw"):
@@ -92,6 +92,14 @@ def test_a_restored_optimizer_goes_on_as_if_nothing_had_happened(name, tmp_path)
     for _ in range(3):
         second.step()
     np.testing.assert_array_equal(second.matrix, whole.matrix)
+
+
+def test_a_checkpoint_holds_the_optimizers_of_the_groups_alone(tmp_path):
+    model = compiled("AdamW")
+    PhaseCheckpoints(str(tmp_path), model, model.group_optimizers).save(Position(0))
+    (checkpoint,) = tmp_path.iterdir()
+    names = [name for name, _ in tf.train.list_variables(str(checkpoint / "checkpoint"))]
+    assert names and not [name for name in names if name.startswith("model/optimizer/")]
 
 
 def rates(schedule, warmup):

@@ -4,21 +4,20 @@ import collections
 import contextlib
 import io
 
-import tensorflow as tf
-
 from bgsnet_tf import commands
+from bgsnet_tf.training.callbacks import EpochSummary
 
 
 def test_no_stage_traces_again_after_its_first_epoch(tiny_config, monkeypatch):
     traces = collections.defaultdict(list)
-    original = tf.keras.callbacks.TensorBoard.on_epoch_end
+    original = EpochSummary.on_epoch_end
 
     def counting(self, epoch, logs=None):
         step = self.model.train_function
         traces[type(self.model).__name__, step].append(step.experimental_get_tracing_count())
         original(self, epoch, logs)
 
-    monkeypatch.setattr(tf.keras.callbacks.TensorBoard, "on_epoch_end", counting)
+    monkeypatch.setattr(EpochSummary, "on_epoch_end", counting)
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         commands.fit(tiny_config.replace(finetune_head_epochs=2, balance_epochs=2))
     counts = sorted((model, counts) for (model, _), counts in traces.items())
