@@ -8,16 +8,21 @@ A path that stands in a file is never opened itself: only files met by the walk 
 symbolic links, which are the folder's owner's own doing: large sets are often linked in from another disk.
 """
 
+import bisect
 import collections
 import difflib
+import functools
 import os
 import re
 
 import numpy as np
 
+from bgsnet_tf import names as naming
 from bgsnet_tf.errors import UserError
 
 LISTED_MISSES = 10
+MOST_COMPARED = 10_000  # file names that a missing one is compared with
+_NOT_PLAIN = re.compile(r"[\\]|//|^\.?/|/\./|/\.?$")
 
 
 def raise_problem(message):
@@ -47,28 +52,74 @@ def find_images(names, data_dir, report=raise_problem, exact=False):
     Raises:
       UserError: `data_dir` is no folder; with the default `report`, every problem.
     """
-    files = _index(data_dir)
+    files = _Files(data_dir)
     found, owner, problems = {}, {}, []
     for name in dict.fromkeys(names):
-        fits = _fitting(name, files, data_dir, exact)
-        if len(fits) == 1 and owner.setdefault(fits[0], path_parts(name)) == path_parts(name):
-            found[name] = os.path.join(os.path.abspath(data_dir), *fits[0])
+        fits, wanted = files.fitting(name, exact), plain(name)
+        if len(fits) == 1 and owner.setdefault(fits[0], wanted) == wanted:
+            found[name] = f"{files.root}/{fits[0]}"
         else:
             problems.append((name, fits))
     for i, (name, fits) in enumerate(problems[:LISTED_MISSES]):
         others = f" [{len(problems) - 1} more images are missing or ambiguous]" if i == 0 and len(problems) > 1 else ""
-        report(_explain(name, fits, files, data_dir, exact) + others)
-    return np.array([found.get(name, "") for name in names], dtype=str)
+        report(files.explain(name, fits, exact) + others)
+    return np.array([found.get(name, "") for name in names], dtype=object)
 
 
-def _index(data_dir):
-    """Maps the spelling-free name of each file to the path parts, from `data_dir`, of all files of that name."""
-    if not os.path.isdir(data_dir):
-        raise UserError(f"no data folder at {data_dir!r}; set --data_dir to the folder that holds the images")
-    files = collections.defaultdict(list)
-    for parts in walk(data_dir):
-        files[_file_key(parts[-1])].append(parts)
-    return files
+class _Files:
+    """The files below a folder, each as its path from there, and which of them fit a name."""
+
+    def __init__(self, data_dir):
+        if not os.path.isdir(data_dir):
+            raise UserError(f"no data folder at {data_dir!r}; set --data_dir to the folder that holds the images")
+        self.data_dir, self.root = data_dir, os.path.abspath(data_dir).rstrip("/")
+        self.paths = set(map("/".join, walk(data_dir)))
+
+    @functools.cached_property
+    def by_key(self):
+        """Spelling-free file name to the sorted paths of all files of that name."""
+        files = collections.defaultdict(list)
+        for path in sorted(self.paths):
+            files[_key(path)].append(path)
+        return files
+
+    def fitting(self, name, exact):
+        """Paths of the files that fit a name best; one file that is reached by two links counts once."""
+        if exact and name in self.paths:  # no other file has this name, and no met one lies outside
+            return [name]
+        wanted = plain(name)
+        if not wanted or _leads_out(name, exact):
+            return []
+        candidates = self.by_key.get(_key(wanted), [])
+        if exact:
+            best = [path for path in candidates if _folders(path) == _folders(wanted)]
+        else:
+            lengths = [_common_suffix(wanted, path) for path in candidates]
+            best = [path for path, length in zip(candidates, lengths) if length == max(lengths)]
+        best = [path for path in best if os.path.basename(path) == os.path.basename(wanted)] or best
+        return best if len(best) < 2 else list({os.path.realpath(os.path.join(self.root, path)): path for path in best}.values())
+
+    def explain(self, name, fits, exact):
+        if _leads_out(name, exact):
+            return f"image path {name!r} may leave the data folder and is not opened; give it relative to {self.data_dir} and without '..'"
+        if len(fits) > 1:
+            places = ", ".join(map(_shown, fits[:3]))
+            return f"image {name!r} fits {len(fits)} files below {self.data_dir} equally well ({places}); move the copies away"
+        if fits:
+            place = f"{_shown(fits[0])} below {self.data_dir}"
+            return f"image {name!r} fits only {place}, which another name fits too; keep the folders of the images"
+        closest = ", ".join(map(_shown, self.closest(plain(name)))) or "none is similar"
+        return f"image {name!r} is missing below {self.data_dir}; add it or mend its name; the closest names there: {closest}"
+
+    def closest(self, wanted):
+        """Up to three paths with similar file names: those in a folder of the same name, or else any."""
+        folder = wanted.split("/")[-2:-1]
+        files = [path for path in self.paths if path.split("/")[-2:-1] == folder] or self.paths
+        by_name = {os.path.basename(path): path for path in sorted(files, reverse=True)}
+        names, name = sorted(by_name), os.path.basename(wanted)
+        middle = bisect.bisect(names, name)
+        near = names[max(0, middle - MOST_COMPARED // 2) :][:MOST_COMPARED]
+        return [by_name[match] for match in difflib.get_close_matches(name, near)]
 
 
 def walk(folder, parts=(), parents=()):
@@ -84,55 +135,36 @@ def walk(folder, parts=(), parents=()):
                 yield (*parts, entry.name)
 
 
-def _fitting(name, files, data_dir, exact):
-    """Path parts of the files that fit a name best; one file that is reached by two links counts once."""
-    parts = path_parts(name)
-    if not parts or _leads_out(name, exact):
-        return []
-    candidates = files.get(_file_key(parts[-1]), [])
-    if exact:
-        best = [file for file in candidates if file[:-1] == parts[:-1]]
-    else:
-        lengths = [_common_suffix(parts, file) for file in candidates]
-        best = [file for file, length in zip(candidates, lengths) if length == max(lengths)]
-    best = [file for file in best if file[-1] == parts[-1]] or best
-    return best if len(best) < 2 else list({os.path.realpath(os.path.join(data_dir, *file)): file for file in best}.values())
-
-
-def _explain(name, fits, files, data_dir, exact):
-    if _leads_out(name, exact):
-        return f"image path {name!r} may leave the data folder and is not opened; give it relative to {data_dir} and without '..'"
-    if len(fits) > 1:
-        places = ", ".join("/".join(file) for file in fits[:3])
-        return f"image {name!r} fits {len(fits)} files below {data_dir} equally well ({places}); move the copies away"
-    if fits:
-        return f"image {name!r} fits only {'/'.join(fits[0])} below {data_dir}, which another name fits too; keep the folders of the images"
-    closest = ", ".join(_closest(path_parts(name), files)) or "none is similar"
-    return f"image {name!r} is missing below {data_dir}; add it or mend its name; the closest names there: {closest}"
-
-
-def _closest(parts, files):
-    """Up to three paths with similar file names: those in a folder of the same name, or else any."""
-    everywhere = [file for same_name in files.values() for file in same_name]
-    nearby = [file for file in everywhere if file[-2:-1] == parts[-2:-1]] or everywhere
-    paths = {file[-1]: "/".join(file) for file in reversed(nearby)}
-    return [paths[match] for match in difflib.get_close_matches("".join(parts[-1:]), paths)]
-
-
 def path_parts(name):
     """Folders and file name of a path with either separator, without empty ones and `.`."""
     return tuple(part for part in re.split(r"[/\\]", name) if part not in ("", "."))
 
 
-def _file_key(file_name):
-    stem, extension = os.path.splitext(file_name)
-    return stem + extension.lower()
+def plain(name):
+    """The path parts of a name, joined by single slashes."""
+    return "/".join(path_parts(name)) if _NOT_PLAIN.search(name) else name
 
 
-def _common_suffix(parts, file):
-    """Number of folders, from the file upwards, in which two paths with the same file name agree."""
-    return next((i for i, (a, b) in enumerate(zip(parts[-2::-1], file[-2::-1])) if a != b), min(len(parts), len(file)) - 1)
+def _key(path):
+    """A file's name in one spelling, whatever the letter case of its extension."""
+    stem, extension = os.path.splitext(os.path.basename(path))
+    return naming.composed(stem) + extension.lower()
+
+
+def _folders(path):
+    return naming.composed(os.path.dirname(path))
+
+
+def _common_suffix(one, other):
+    """Number of folders, from the file upwards, in which two paths agree."""
+    one, other = (list(filter(None, _folders(path).split("/")))[::-1] for path in (one, other))
+    return next((i for i, (a, b) in enumerate(zip(one, other)) if a != b), min(len(one), len(other)))
 
 
 def _leads_out(name, exact):
     return ".." in path_parts(name) or (exact and re.match(r"[/\\]|[A-Za-z]:", name) is not None)
+
+
+def _shown(path):
+    """A path for people; in quotes where they would not see all of it."""
+    return repr(path) if any(map(naming.fault, path.split("/"))) else path

@@ -8,10 +8,11 @@ may leave its four cells empty, which means the whole image. Classes of attribut
 unseen candidates. Both files are UTF-8; the order of attributes.csv is the order of the classes.
 """
 
-import collections
+import array
 import csv
 import difflib
 import hashlib
+import itertools
 import math
 import os
 from typing import NamedTuple
@@ -19,22 +20,28 @@ from typing import NamedTuple
 import numpy as np
 
 from bgsnet_tf.data.benchmark import Benchmark
-from bgsnet_tf.data.paths import find_images, path_parts, raise_problem
+from bgsnet_tf.data.paths import find_images, plain, raise_problem
+from bgsnet_tf.data.xlsa17 import LARGEST_EDGE
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.names import composed, fault
 
 SPLITS = ("trainval", "test_seen", "test_unseen")
 ROW_COLUMNS = ("path", "class", "split")
 BOX_COLUMNS = ("xmin", "ymin", "xmax", "ymax")
 WHOLE_IMAGE = (math.nan,) * 4
+LARGEST_FLOAT = float(np.finfo(np.float32).max)
 VALIDATION_SHARE = 0.25  # Assumption: near the share of validation classes in the four benchmarks.
+HINTS = 10  # classes without attributes that are compared with all others for the closest name
 
 
-class Row(NamedTuple):
-    line: int
-    path: str
-    class_name: str
-    split: str
-    box: tuple
+class _Rows(NamedTuple):
+    """Rows of the images' table, a column each."""
+
+    lines: np.ndarray  # int
+    paths: np.ndarray  # of Python's strings, which take a quarter of the memory of NumPy's
+    classes: np.ndarray
+    splits: np.ndarray
+    boxes: np.ndarray  # (R, 4) float32
 
 
 def load(data_dir, images_csv="images.csv", attributes_csv="attributes.csv", use_boxes=True, report=raise_problem):
@@ -59,13 +66,11 @@ def load(data_dir, images_csv="images.csv", attributes_csv="attributes.csv", use
     attribute_names, attributes = read_attributes(attributes_csv, report)
     rows = _read_rows(images_csv, report)
     rows = _keep(rows, _class_problems(rows, attributes, attributes_csv), images_csv, report)
-    has_boxes = any(row.box is not WHOLE_IMAGE for row in rows)
-    if not rows:
+    if not len(rows.lines):
         raise UserError(f"{images_csv}: no row is left to use; mend the rows above")
-    paths = find_images([row.path for row in rows], data_dir, report, exact=True)
     class_index = {name: c for c, name in enumerate(attributes)}
-    labels = np.array([class_index[row.class_name] for row in rows], dtype=np.int32)
-    train, test_seen, test_unseen = (np.flatnonzero([row.split == split for row in rows]) for split in SPLITS)
+    labels = np.array([class_index[name] for name in rows.classes], dtype=np.int32)
+    train, test_seen, test_unseen = (np.flatnonzero(rows.splits == split) for split in SPLITS)
     return Benchmark(
         name=os.path.basename(os.path.abspath(data_dir)),
         class_names=tuple(attributes),
@@ -76,8 +81,8 @@ def load(data_dir, images_csv="images.csv", attributes_csv="attributes.csv", use
         test_seen=test_seen,
         test_unseen=test_unseen,
         validation_classes=_validation_classes(tuple(attributes), np.unique(labels[train])),
-        paths=paths,
-        boxes=np.array([row.box for row in rows], dtype=np.float32) if use_boxes and has_boxes else None,
+        paths=find_images(rows.paths, data_dir, report, exact=True),
+        boxes=None if not use_boxes or np.all(np.isnan(rows.boxes)) else rows.boxes,
     )
 
 
@@ -91,15 +96,20 @@ def read_attributes(file, report):
     names = tuple(column for column in header if column != "class")
     if not names:
         raise UserError(f"{file}: no attribute column; give one column an attribute beside 'class'")
+    strange = next(filter(fault, names), None)
+    if strange is not None:
+        raise UserError(f"{file}, line 1: the attribute name {strange!r} {fault(strange)}; rename the column")
     attributes, first_line = {}, {}
     for line, cells in lines:
-        name = cells.pop("class")
-        values = [_number(cell) for cell in cells.values()]
-        bad = [a for a, value in enumerate(values) if not math.isfinite(value)]
+        name = cells.pop(header.index("class"))
+        values = list(map(_number, cells))
+        bad = [a for a, value in enumerate(values) if math.isnan(value)]
         if bad:
-            report(f"{file}, line {line}: attribute {names[bad[0]]!r} of class {name!r} is {cells[names[bad[0]]]!r}; give a finite number")
+            report(f"{file}, line {line}: attribute {names[bad[0]]!r} of class {name!r} is {cells[bad[0]]!r}; give a finite number")
         if not name:
             report(f"{file}, line {line}: the class has no name")
+        elif fault(name):
+            report(f"{file}, line {line}: the class name {name!r} {fault(name)}; rename it")
         elif name in attributes:
             report(f"{file}, line {line}: class {name!r} is already on line {first_line[name]}; keep one of them")
         else:
@@ -109,83 +119,125 @@ def read_attributes(file, report):
 
 
 def _read_rows(file, report):
-    """The rows that can be understood by themselves."""
+    """The `_Rows` that can be understood by themselves."""
     header, lines = _read_csv(file, ROW_COLUMNS, report)
     has_boxes = any(column in header for column in BOX_COLUMNS)
     _require_columns(file, header, BOX_COLUMNS if has_boxes else ())
     unknown = [column for column in header if column not in ROW_COLUMNS + BOX_COLUMNS]
     if unknown:
         raise UserError(f"{file}: unknown column {unknown[0]!r}; the columns are {', '.join(ROW_COLUMNS + BOX_COLUMNS)}")
-    rows = [Row(line, *(cells[c] for c in ROW_COLUMNS), _box(cells) if has_boxes else WHOLE_IMAGE) for line, cells in lines]
-    return _keep(rows, _row_problems(rows), file, report)
+    places = [header.index(column) for column in ROW_COLUMNS + BOX_COLUMNS * has_boxes]
+    numbers, paths, classes, splits, boxes = array.array("q"), [], [], [], array.array("f")
+    shared = {}  # one string for all cells that say the same
+    for line, cells in lines:
+        path, class_name, split, *edges = [cells[place] for place in places]
+        box = _box(edges)
+        problem = _row_problem(path, split, box)
+        if problem:
+            report(f"{file}, line {line}: {problem}")
+            continue
+        numbers.append(line)
+        paths.append(path)
+        classes.append(shared.setdefault(class_name, class_name))
+        splits.append(shared.setdefault(split, split))
+        boxes.extend(box)
+    columns = (np.array(column, dtype=object) for column in (paths, classes, splits))
+    rows = _Rows(np.array(numbers), *columns, np.array(boxes).reshape(-1, 4))
+    return _keep(rows, _twins(rows), file, report)
 
 
-def _row_problems(rows):
-    """Yields ([row], problem) for what rows show without the classes' file."""
-    first = {}
-    for row in rows:
-        key = (path_parts(row.path), row.box)
-        if not row.path:
-            yield [row], "the path is empty"
-        elif row.split not in SPLITS:
-            yield [row], f"unknown split {row.split!r}; it is one of {', '.join(SPLITS)}"
-        elif row.box is None:
-            yield [row], "the box is not four finite numbers; give xmin, ymin, xmax and ymax, or leave all four empty"
-        elif row.box is not WHOLE_IMAGE and not (0 <= row.box[0] < row.box[2] and 0 <= row.box[1] < row.box[3]):
-            yield [row], f"the box {' '.join(map(str, row.box))} is empty or inverted; it needs 0 <= xmin < xmax and 0 <= ymin < ymax"
-        elif key in first:
-            yield [row], f"the same path and box as on line {first[key]}; remove one of them"
-        else:
-            first[key] = row.line
+def _row_problem(path, split, box):
+    """What a row shows by itself; "" where nothing is wrong."""
+    if not path:
+        return "the path is empty"
+    if fault(path):
+        return f"the path {path!r} {fault(path)}; rename the file"
+    if split not in SPLITS:
+        return f"unknown split {split!r}; it is one of {', '.join(SPLITS)}"
+    if box is None:
+        return "the box is not four finite numbers; give xmin, ymin, xmax and ymax, or leave all four empty"
+    if box is WHOLE_IMAGE:
+        return ""
+    if not (0 <= box[0] < box[2] and 0 <= box[1] < box[3]):
+        return f"the box {' '.join(map(str, box))} is empty or inverted; it needs 0 <= xmin < xmax and 0 <= ymin < ymax"
+    if max(box) > LARGEST_EDGE:
+        return f"the box {' '.join(map(str, box))} is larger than any image; an edge is at most {LARGEST_EDGE}"
+    return ""
+
+
+def _twins(rows):
+    """Yields ([row], problem) for each that has the path and box of an earlier one."""
+    ids, boxes = _ids(map(plain, rows.paths)), np.nan_to_num(rows.boxes, nan=-1)
+    order = np.lexsort((*boxes.T, ids))  # which leaves equal rows in their order
+    same = np.all(np.diff(np.column_stack([ids, boxes])[order], axis=0) == 0, axis=1)
+    for position in np.flatnonzero(same):
+        yield order[position + 1 : position + 2], f"the same path and box as on line {rows.lines[order[position]]}; remove one of them"
 
 
 def _class_problems(rows, attributes, attributes_csv):
     """Yields (rows, problem) for each class without attributes, and for each that is both seen and unseen."""
-    by_class = collections.defaultdict(list)
-    for row in rows:
-        by_class[row.class_name].append(row)
-    for name, of_class in by_class.items():
-        seen = [row for row in of_class if row.split != "test_unseen"]
-        unseen = [row for row in of_class if row.split == "test_unseen"]
+    ids, is_unseen = _ids(rows.classes), rows.splits == "test_unseen"
+    ends, hints = np.cumsum(np.bincount(ids)), 0
+    for of_class in np.split(np.argsort(ids, kind="stable"), ends[:-1]) if len(ids) else ():
+        name, unseen, seen = rows.classes[of_class[0]], of_class[is_unseen[of_class]], of_class[~is_unseen[of_class]]
         if name not in attributes:
-            closest = difflib.get_close_matches(name, attributes, n=1)
+            hints += 1
+            closest = difflib.get_close_matches(name, attributes, n=1) if hints <= HINTS else ()
             yield of_class, f"class {name!r} is not in {attributes_csv}; {f'is it {closest[0]!r}?' if closest else 'give it a row there'}"
-        elif seen and unseen:
-            yield unseen, f"class {name!r} is test_unseen here and {seen[0].split} on line {seen[0].line}; it is either seen or unseen"
+        elif len(seen) and len(unseen):
+            other = f"{rows.splits[seen[0]]} on line {rows.lines[seen[0]]}"
+            yield unseen, f"class {name!r} is test_unseen here and {other}; it is either seen or unseen"
+
+
+def _ids(names):
+    """(R,) int: equal numbers for equal names, in the order in which they first come."""
+    number = {}
+    return np.array([number.setdefault(name, len(number)) for name in names], dtype=np.int64)
 
 
 def _keep(rows, problems, file, report):
     """The rows without a problem, after all problems were reported."""
-    bad_lines = set()
+    kept = np.ones(len(rows.lines), dtype=bool)
     for bad_rows, problem in problems:
         more = f" ({len(bad_rows)} such rows)" if len(bad_rows) > 1 else ""
-        report(f"{file}, line {bad_rows[0].line}: {problem}{more}")
-        bad_lines.update(row.line for row in bad_rows)
-    return [row for row in rows if row.line not in bad_lines]
+        report(f"{file}, line {rows.lines[bad_rows[0]]}: {problem}{more}")
+        kept[bad_rows] = False
+    return _Rows._make(column[kept] for column in rows)
 
 
 def _read_csv(file, required, report):
-    """The header, and (line number, dict of stripped cells) of each row that has as many cells as the header."""
-    try:
-        with open(file, encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells]
-    except (OSError, ValueError, csv.Error) as error:
-        raise UserError(f"{file}: cannot be read as UTF-8 CSV: {error}") from error
-    if len(lines) < 2:
-        raise UserError(f"{file}: {'there is no row under the header' if lines else 'the file is empty'}")
-    header = lines.pop(0)[1]
+    """The header, and an iterator over (line number, stripped cells) of the rows that have as many cells as the header."""
+    lines = _lines(file)
+    _, header = next(lines, (0, None))
+    if not header:
+        raise UserError(f"{file}: the file is empty")
     twice = [column for i, column in enumerate(header) if column in header[:i]]
     if twice:
         raise UserError(f"{file}, line 1: column {twice[0]!r} comes twice")
     _require_columns(file, header, required)
-    rows = []
-    for line, cells in lines:
-        if len(cells) == len(header):
-            rows.append((line, dict(zip(header, cells))))
-        else:
-            report(f"{file}, line {line}: {len(cells)} cells under {len(header)} columns")
-    return header, rows
+    first = next(lines, None)
+    if first is None:
+        raise UserError(f"{file}: there is no row under the header")
+
+    def rows():
+        for line, cells in itertools.chain([first], lines):
+            if len(cells) == len(header):
+                yield line, cells
+            else:
+                report(f"{file}, line {line}: {len(cells)} cells under {len(header)} columns")
+
+    return header, rows()
+
+
+def _lines(file):
+    """Yields (line number, stripped cells) of each line that is not empty."""
+    try:
+        with open(file, encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, strict=True)
+            for cells in filter(None, reader):
+                yield reader.line_num, [composed(cell.strip()) for cell in cells]
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{file}: cannot be read as UTF-8 CSV: {error}") from error
 
 
 def _require_columns(file, header, columns):
@@ -194,22 +246,21 @@ def _require_columns(file, header, columns):
         raise UserError(f"{file}, line 1: no column {missing[0]!r}; the columns there are {', '.join(header[:8])}")
 
 
-def _box(cells):
-    """Four floats, `WHOLE_IMAGE` for four empty cells, None for anything else."""
-    edges = [cells[column] for column in BOX_COLUMNS]
+def _box(edges):
+    """Four numbers as float32 rounds them, `WHOLE_IMAGE` for no or only empty cells, None for anything else."""
     if not any(edges):
         return WHOLE_IMAGE
-    box = tuple(_number(edge) for edge in edges)
-    return box if all(math.isfinite(edge) for edge in box) else None
+    box = tuple(array.array("f", map(_number, edges)))
+    return None if any(map(math.isnan, box)) else box
 
 
 def _number(cell):
-    """The cell as a float32 would hold it: NaN where it is no number, infinite where it is too large."""
+    """The cell as a float, NaN where no float32 holds it."""
     try:
-        with np.errstate(over="ignore"):
-            return float(np.float32(cell))
+        value = float(cell)
     except ValueError:
         return math.nan
+    return value if abs(value) <= LARGEST_FLOAT else math.nan
 
 
 def _validation_classes(class_names, seen):

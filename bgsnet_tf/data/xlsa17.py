@@ -15,11 +15,13 @@ from bgsnet_tf.data import mat_files
 from bgsnet_tf.data.benchmark import Benchmark
 from bgsnet_tf.data.paths import find_images, path_parts, raise_problem
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.names import composed, fault
 
 NAMES = ("sun", "cub", "apy", "awa2")
 SPLIT_KEYS = ("trainval_loc", "test_seen_loc", "test_unseen_loc")
 BOX_FILES = ("apascal_train.txt", "apascal_test.txt", "ayahoo_test.txt")  # aPY's rows are theirs, in this order.
 AGAIN = "download the files again"
+LARGEST_EDGE = 2**24  # pixels: larger than any image, and the last number up to which a float32 holds every whole one
 MIN_BOX_SIDE = 10  # Pixels: the field takes the whole image where an aPY box is smaller.
 
 
@@ -114,7 +116,11 @@ def _strings(cells, what):
     bad = next((i for i, text in enumerate(texts) if not isinstance(text, str) or not text.strip()), None)
     if bad is not None:
         raise UserError(f"{what}, row {bad + 1}: not a string; {AGAIN}")
-    return [str(text).strip() for text in texts]
+    texts = [composed(text.strip()) for text in texts]
+    strange = next(filter(fault, texts), None)
+    if strange is not None:
+        raise UserError(f"{what}: {strange!r} {fault(strange)}; {AGAIN}")
+    return texts
 
 
 def numbers(array, what):
@@ -210,7 +216,7 @@ def _class_list(split_dir, stem):
     file = os.path.join(split_dir, f"{stem}.txt")
     try:
         with open(file, encoding="utf-8") as stream:
-            names = [line.strip() for line in stream if line.strip()]
+            names = [composed(line.strip()) for line in stream if line.strip()]
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: cannot be read as a list of classes: {error}") from error
     return names
@@ -259,6 +265,6 @@ def _annotations(file):
             box = [float(cell) for cell in cells[2:6]]
         except ValueError:
             box = []
-        if len(box) != 4 or not np.all(np.isfinite(box)):
+        if len(box) != 4 or not np.all(np.abs(box) <= LARGEST_EDGE):  # which NaN is not
             raise UserError(f"{where}: not an image, a class and the four numbers of a box; {AGAIN}")
         yield where, cells[0], cells[1], box

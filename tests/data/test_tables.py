@@ -1,4 +1,6 @@
 import csv
+import subprocess
+import sys
 
 import generated_images
 import numpy as np
@@ -89,6 +91,17 @@ IMAGE_FAULTS = {
     "box outside": ("0,1,8,9.5", "0,-1,8,9.5", "images.csv, line 2: the box 0.0 -1.0 8.0 9.5 is"),
     "box not a number": ("0,1,8,9.5", "0,one,8,9.5", "images.csv, line 2: the box is not four finite numbers"),
     "box half empty": ("0,1,8,9.5", "0,,8,9.5", "images.csv, line 2: the box is not four finite numbers"),
+    "box too large": (
+        "0,1,8,9.5",
+        "0,1,3e9,9.5",
+        "line 2: the box 0.0 1.0 3000000000.0 9.5 is larger than any image; an edge is",
+    ),
+    "box beyond float32": ("0,1,8,9.5", "0,1,1e39,9.5", "images.csv, line 2: the box is not four finite numbers"),
+    "line break in a path": (
+        "b/3.jpg",
+        '"b/3\n.jpg"',
+        r"line 6: the path 'b/3\\n.jpg' has a line break or control character",
+    ),
     "path out of the folder": ("b/3.jpg", "../zoo/b/3.jpg", "image path '../zoo/b/3.jpg' may leave the data folder"),
     "absolute path": ("b/3.jpg", "/etc/passwd", "image path '/etc/passwd' may leave the data folder"),
     "missing image": ("b/3.jpg", "b/33.jpg", "image 'b/33.jpg' is missing below .*; add it .*; the closest names there: b/3.jpg"),
@@ -106,6 +119,11 @@ ATTRIBUTE_FAULTS = {
     "empty cell": ("0.7,0.9", "0.7,", "attributes.csv, line 4: attribute 'big' of class 'horse' is ''"),
     "duplicate class": ("unicorn", "dog", "attributes.csv, line 6: class 'dog' is already on line 3"),
     "nameless class": ("unicorn", "", "attributes.csv, line 6: the class has no name"),
+    "line break in a class": ("unicorn", '"uni\ncorn"', r"line 7: the class name 'uni\\ncorn' has a line break or control character in it"),
+    "line separator": ("unicorn", "uni\u2028corn", r"line 6: the class name 'uni\\u2028corn' has a line break"),
+    "control character": ("unicorn", "uni\x1bcorn", r"line 6: the class name 'uni\\x1bcorn' has a line break or control"),
+    "what XML cannot hold": ("unicorn", "uni\uffffcorn", r"line 6: the class name 'uni\\uffffcorn' has"),
+    "attribute of two lines": ("furry", '"fur\nry"', r"line 1: the attribute name 'fur\\nry' has a line break"),
     "zero vector": ("0.9,0.1", "0,0", "all attributes of class 'cat' are 0"),
     "missing class": ("whale,0,1\n", "", "images.csv, line 6: class 'whale' is not in .*attributes.csv; give it a row there"),
 }
@@ -144,6 +162,42 @@ def test_attributes_without_an_attribute(data_dir):
     (data_dir / "attributes.csv").write_text("class\ncat\n")
     with pytest.raises(UserError, match="no attribute column"):
         tables.load(data_dir)
+
+
+@pytest.mark.parametrize("on_disk, in_table", [("caf\u00e9", "cafe\u0301"), ("cafe\u0301", "caf\u00e9")])
+def test_accents_have_one_spelling(data_dir, on_disk, in_table):
+    """Archives made on a Mac write them apart (NFD), and tables are mostly typed in one (NFC)."""
+    (data_dir / "b" / "3.jpg").rename(data_dir / "b" / f"{on_disk}.JPG")
+    change(data_dir / "images.csv", "b/3.jpg,horse", f"b/{in_table}.jpg,{in_table}")
+    change(data_dir / "attributes.csv", "horse", on_disk)
+    zoo = tables.load(data_dir)
+    assert zoo.class_names[2] == "caf\u00e9" and zoo.labels[3] == 2
+    assert zoo.paths[3] == str(data_dir / "b" / f"{on_disk}.JPG")
+
+
+def test_a_hint_that_looks_like_the_name_is_quoted(data_dir):
+    (data_dir / "b" / "3.jpg").rename(data_dir / "b" / "3.jpg ")
+    with pytest.raises(UserError, match=r"'b/3.jpg' is missing .* the closest names there: 'b/3.jpg ', b/4.jpg"):
+        tables.load(data_dir)
+
+
+@pytest.mark.slow
+def test_a_million_rows_load_in_twenty_seconds_and_little_memory(tmp_path):
+    folders = [f"images/class_{c:04}" for c in range(1000)]
+    generated_images.write_images(tmp_path, [f"{folder}/{i}.jpg" for folder in folders for i in range(60)])
+    rows = [f"{folder}/{i % 60}.jpg,{folder[7:]},trainval,0,0,16,{1 + i / 2000}" for folder in folders for i in range(1000)]
+    (tmp_path / "images.csv").write_text("path,class,split,xmin,ymin,xmax,ymax\n" + "\n".join(rows) + "\n")
+    (tmp_path / "attributes.csv").write_text("class,a,b\n" + "".join(f"{folder[7:]},1,{c}\n" for c, folder in enumerate(folders)))
+    script = """if True:
+        import resource, sys, time
+        from bgsnet_tf.data import tables
+        start, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        assert len(tables.load(sys.argv[1]).labels) == 1_000_000
+        print(time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
+    seconds, kilobytes = map(float, done.stdout.split())
+    assert seconds < 20 and kilobytes < 1_000_000
 
 
 def test_a_report_that_returns_gets_every_problem_once(data_dir):
