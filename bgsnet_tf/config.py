@@ -12,6 +12,7 @@ from absl import flags
 
 from bgsnet_tf import files
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.names import fault
 
 DEMO_DATASETS = ("demo", "demo_fine")
 XLSA17_DATASETS = ("sun", "cub", "apy", "awa2")
@@ -52,6 +53,11 @@ class DataConfig:
     attributes_csv: str = _option("attributes.csv", "csv: table of classes (class, then one column an attribute), relative to --data_dir.")
     center_attributes: bool = _option(
         False, "Subtract the seen classes' mean from class attributes before φ is their L2-normalised row (the paper: normalised alone)."
+    )
+    exif_rotation: bool = _option(
+        False,
+        "Turn JPEG images as their EXIF metadata say, in training and in the export alike; boxes then count in the turned image. "
+        "Without it pixels are taken as stored, as TensorFlow decodes them.",
     )
     use_boxes: bool = _option(True, "csv: crop every row to its box where the table gives one.")
     split: str = _option(
@@ -255,6 +261,7 @@ class Config:
     run: RunConfig = RunConfig()
 
     def __post_init__(self):
+        require_names(self.values())
         if not self.run.run_dir:
             raise UserError("--run_dir is missing: name the folder of the run, e.g. --run_dir=runs/demo")
         if not (self.meta.gnet or self.bsnet.bsnet):
@@ -302,6 +309,13 @@ class Config:
         return Config(**changed)
 
 
+def require_names(values):
+    """Raises a `UserError` for the first text among flag values that is no name; a line break would begin another flag in config.flags."""
+    for name, value in values.items():
+        if isinstance(value, str) and fault(value):
+            raise UserError(f"--{name}={value!r} {fault(value)}; rename it, or link to it by another name")
+
+
 def define_flags(flag_values=flags.FLAGS):
     """Defines one absl flag for each field of the sections of `Config`."""
     define = {int: flags.DEFINE_integer, float: flags.DEFINE_float, bool: flags.DEFINE_bool, str: flags.DEFINE_string}
@@ -342,6 +356,10 @@ def of_run(flag_values=flags.FLAGS):
     flags.DEFINE_multi_string("flagfile", [], "", flag_values=stored)
     define_flags(stored)
     try:
+        with open(path) as file:  # absl passes over lines that are no flag
+            strange = [line.strip() for line in file if not line.strip().startswith(("--", "#", "//")) and line.strip()]
+        if strange:
+            raise ValueError(f"its line {strange[0][:40]!r} is not a flag")
         stored(["", f"--flagfile={path}", *given])
     except (flags.Error, ValueError, OSError) as error:  # beside wrong flags, bytes that are no text
         raise UserError(f"{path} does not fit this version of the project: {error}") from error

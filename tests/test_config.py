@@ -96,3 +96,19 @@ def test_contradicting_flags_are_explained(values, message):
 def test_a_folder_without_a_run_is_explained(tmp_path):
     with pytest.raises(UserError, match="holds no run"):
         config.of_run(parse(f"--run_dir={tmp_path}"))
+
+
+@pytest.mark.parametrize("value", ["a\n--seed=3", "a ", " a", "a\u2028b", "a\x1b", "caf\udce9"])
+@pytest.mark.parametrize("name", ["data_dir", "run_dir", "backbone_weights"])
+def test_a_text_that_is_no_name_cannot_get_into_config_flags(name, value):
+    with pytest.raises(UserError, match=f"--{name}=.*; rename it, or link to it by another name") as error:
+        config.Config(run=config.RunConfig(run_dir="runs")).replace(**{name: value})
+    assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize("contents", [b"\xff\xfe\x00", b"--seed=\xe9\n", b"--seed=one\n", b"--no_such=1\n", b"--warmup=7\n", b"\x00" * 99])
+def test_a_damaged_config_flags_is_explained(tmp_path, contents):
+    (tmp_path / "config.flags").write_bytes(contents)
+    with pytest.raises(UserError) as error:
+        config.of_run(parse(f"--run_dir={tmp_path}"))
+    assert str(error.value).isprintable()

@@ -7,13 +7,13 @@ import dataclasses
 import functools
 import hashlib
 import os
-import unicodedata
 from typing import Optional
 
 import numpy as np
 
 from bgsnet_tf.data import checksums
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.names import composed
 
 VALIDATION_SEEN_SHARE = 0.2  # Assumption: close to the share of test_seen in the Proposed Splits.
 
@@ -39,6 +39,7 @@ class Benchmark:
       pixels: (R, H, W, 3) uint8 images in memory.
       features: (R, K) float32 features that somebody computed, in place of images.
       center_attributes: whether `phi` is that of attributes less the mean over the seen classes.
+      upright: whether images are turned as their EXIF metadata say; boxes then count in the turned image.
 
     Raises:
       UserError: where the parts contradict each other.
@@ -58,6 +59,7 @@ class Benchmark:
     pixels: Optional[np.ndarray] = None
     features: Optional[np.ndarray] = None
     center_attributes: bool = False
+    upright: bool = False
 
     def __post_init__(self):
         if sum(source is not None for source in (self.paths, self.pixels, self.features)) != 1:
@@ -113,6 +115,7 @@ class Benchmark:
             pixels=None if self.pixels is None else self.pixels[rows],
             features=None if self.features is None else self.features[rows],
             center_attributes=self.center_attributes,
+            upright=self.upright,
         )
 
     def validation_rows(self):
@@ -126,6 +129,16 @@ class Benchmark:
         """The same benchmark with features (R, K) in place of images."""
         return dataclasses.replace(self, paths=None, boxes=None, pixels=None, features=features)
 
+    def calibration_fault(self):
+        """Why no δ can be chosen on `validation()`; "" where it can."""
+        if not len(np.intersect1d(self.validation_classes, self.seen_classes)):
+            return f"{len(self.seen_classes)} seen classes leave none to play the unseen ones in validation; it takes at least 3"
+        others = np.setdiff1d(self.seen_classes, self.validation_classes)
+        most, needed = np.bincount(self.labels[self.train])[others].max(), round(1 / VALIDATION_SEEN_SHARE)
+        if most < needed:
+            return f"no class has {needed} training images, of which one could be held out for validation; the most are {most}"
+        return ""
+
     def fingerprint(self):
         """Hex digest of everything that training reads, but for the bytes of image files, which `image_digest` is of."""
         digest = hashlib.sha256(repr((self.name, self.class_names)).encode())
@@ -135,7 +148,7 @@ class Benchmark:
         if self.paths is not None:  # below their common folder, so that the data set may move
             root = os.path.commonpath({os.path.dirname(path) for path in self.paths})
             names = "\n".join(path[len(root) :].lstrip("/") for path in self.paths.tolist())
-            digest.update(_composed(names).encode())
+            digest.update(composed(names).encode("utf-8", "surrogateescape") + b" upright" * self.upright)
         return digest.hexdigest()
 
     def image_digest(self, rows):
@@ -153,14 +166,14 @@ class Benchmark:
     def _held_out(self, rows):
         order = np.array([self._row_hash(row) for row in rows])
         held_out = np.zeros(len(rows), dtype=bool)
-        for c in np.unique(self.labels[rows]):
-            of_class = np.flatnonzero(self.labels[rows] == c)
+        by_class = np.argsort(self.labels[rows], kind="stable")
+        for of_class in np.split(by_class, np.cumsum(np.bincount(self.labels[rows]))[:-1]):
             count = int(VALIDATION_SEEN_SHARE * len(of_class))
             held_out[of_class[np.argsort(order[of_class])[:count]]] = True
         return held_out
 
     def _row_hash(self, row):
-        path = f"{row}" if self.paths is None else _composed("/".join(str(self.paths[row]).split("/")[-2:]))
+        path = f"{row}" if self.paths is None else composed("/".join(str(self.paths[row]).split("/")[-2:]))
         box = "" if self.boxes is None else np.nan_to_num(self.boxes[row], nan=-1).tolist()
         return hashlib.sha256(f"{path} {box}".encode()).hexdigest()
 
@@ -198,8 +211,3 @@ class Benchmark:
         alone = np.setdiff1d(self.labels[self.test_seen], self.labels[self.train])
         if len(alone):
             raise UserError(f"{self.name}: class '{self.class_names[alone[0]]}' has test_seen rows but no training row")
-
-
-def _composed(name):
-    """The one spelling (NFC) of a name whose letters file systems and archives write with or apart from their accents."""
-    return unicodedata.normalize("NFC", name)

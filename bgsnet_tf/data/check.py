@@ -6,8 +6,6 @@ The rules are the readers' own: here they report every problem, in training they
 knows: the published counts, which copy of the Proposed Splits it is, and whether every image decodes and holds its boxes.
 """
 
-import collections
-import concurrent.futures
 import dataclasses
 import hashlib
 import json
@@ -15,12 +13,13 @@ import os
 
 import numpy as np
 from absl import flags
-from tqdm import tqdm
 
 from bgsnet_tf import cli, config, files
 from bgsnet_tf.data import xlsa17
+from bgsnet_tf.data.check_images import check_images
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.names import shown
 
 COUNTS = ("images", "seen classes", "unseen classes", "attributes", "trainval", "test_seen", "test_unseen")
 PUBLISHED = {  # Xian et al., TPAMI 2019.
@@ -32,7 +31,7 @@ PUBLISHED = {  # Xian et al., TPAMI 2019.
 # Digests of trainval_loc, test_seen_loc and test_unseen_loc. They are the same in every public copy that was compared: of AwA2 saved
 # in 2017, 2018, 2019 and 2022, of SUN in 2018 and 2019, of CUB in 2019 and 2020, of aPY in 2019 and 2021.
 KNOWN_SPLITS = {"sun": "1a6e0530d8cb4814", "cub": "9f58936bf2998e15", "awa2": "e0d711e619362d23", "apy": "071157396fcb1cb8"}
-BOX_SLACK = 1  # Pixels that a box may stick out: annotations count from 0 or from 1.
+PARALLEL_PHI = 0.99  # mean cosine of two classes' attributes above which they hardly tell classes apart
 LISTED_IN_TEXT = 20
 
 
@@ -84,17 +83,20 @@ def check(data, quick=False):
     try:
         benchmark = load_benchmark(dataclasses.replace(data, split="final"), problems.append)
         counts = _counts(benchmark)
-        problems += _row_problems(benchmark)
+        problems += _twin_classes(benchmark)
         notes += _notes(benchmark)
         if data.dataset in PUBLISHED:
+            problems += _twin_rows(benchmark)
             problems += _count_problems(counts, PUBLISHED[data.dataset])
             notes += _split_notes(data.dataset, xlsa17.find_split_dir(data.dataset, data.data_dir, data.split_dir))
         if benchmark.paths is not None and not quick:
-            _check_images(benchmark, data.dataset == "csv", problems, notes)
+            of_images = check_images(benchmark, strict=data.dataset == "csv")
+            problems += of_images.problems
+            notes += of_images.notes
     except UserError as error:
         problems.append(str(error))
         notes.append("what follows the last problem is checked once that one is mended")
-    return Report(data.dataset, counts, tuple(notes), tuple(problems))
+    return Report(data.dataset, counts, tuple(map(shown, notes)), tuple(map(shown, problems)))
 
 
 def _counts(benchmark):
@@ -108,14 +110,17 @@ def _count_problems(counts, published):
             yield f"{name}: {count}, but {expected} are published; download the Proposed Splits (xlsa17) again"
 
 
-def _row_problems(benchmark):
-    """Yields what no reader minds, since each row and class is well formed."""
+def _twin_rows(benchmark):
+    """Yields the rows of the published files that say the same; tables' reader refuses them."""
     if benchmark.paths is not None:
         boxes = np.zeros((len(benchmark.labels), 4)) if benchmark.boxes is None else np.nan_to_num(benchmark.boxes, nan=-1)
         first = {}  # Rows without a box may repeat an image: they are aPY's objects too small to crop.
         for row, key in enumerate(zip(benchmark.paths, map(tuple, boxes))):
             if key[0] and -1 not in key[1] and first.setdefault(key, row) != row:
                 yield f"rows {first[key] + 1} and {row + 1} are the same: {key[0]}; remove one of them"
+
+
+def _twin_classes(benchmark):
     first = {}
     for c, vector in enumerate(map(tuple, benchmark.phi)):
         if first.setdefault(vector, c) != c:
@@ -128,12 +133,29 @@ def _notes(benchmark):
     if len(constant):
         first = benchmark.attribute_names[constant[0]]
         yield f"{len(constant)} attributes have one value in all seen classes and teach nothing, first '{first}'"
+    yield from scale_warning(benchmark)
+    if benchmark.calibration_fault():
+        yield f"--calibrate cannot choose δ here: {benchmark.calibration_fault()}"
     empty = np.setdiff1d(benchmark.unseen_classes, benchmark.labels)
     if len(empty):
         yield f"{len(empty)} classes have no image, first '{benchmark.class_names[empty[0]]}'; they are unseen candidates"
     unused = len(benchmark.labels) - len(benchmark.train) - len(benchmark.test_seen) - len(benchmark.test_unseen)
     if unused:
         yield f"{unused} rows are in no split and are not used"
+
+
+def scale_warning(benchmark):
+    """Yields where the attributes of all classes point the same way, since one of them is far larger than the others."""
+    phi = benchmark.phi.astype(np.float64)
+    cosine = np.sum(np.square(phi.mean(axis=0)))  # the mean over all pairs of classes
+    if len(phi) > 1 and phi.shape[1] > 1 and cosine > PARALLEL_PHI:
+        sizes = np.abs(benchmark.attributes).mean(axis=0)
+        largest = np.argmax(sizes)
+        yield (
+            f"the attributes of all classes point almost the same way (mean cosine {cosine:.4f}): scores will hardly tell classes apart. "
+            f"{benchmark.attribute_names[largest]!r} is {sizes[largest]:.4g} on average, the median attribute {np.median(sizes):.4g}; "
+            "bring the columns to one scale, as make_tables --scale_attributes does"
+        )
 
 
 def _split_notes(name, split_dir):
@@ -159,61 +181,9 @@ def _split_notes(name, split_dir):
         yield f"original_att marks {len(missing)} values as missing (negative), first attribute {a} of class {c}; att keeps them"
 
 
-def _check_images(benchmark, strict, problems, notes):
-    """Decodes every image; a box that sticks out of one is a problem if `strict`, else a note, and is cut off in training."""
-    rows_of = collections.defaultdict(list)
-    for row, path in enumerate(benchmark.paths.tolist()):
-        rows_of[path].append(row)
-    rows_of.pop("", None)
-    same_content, sticking_out = collections.defaultdict(list), []
-    for path, (reason, size, digest) in zip(rows_of, _in_parallel(_open_image, list(rows_of))):
-        if reason:
-            problems.append(f"{path} {reason}; replace the file or take its rows out")
-            continue
-        same_content[digest].append(path)
-        for row in rows_of[path] if benchmark.boxes is not None else ():
-            low, high = benchmark.boxes[row, :2], benchmark.boxes[row, 2:]
-            if np.any(low >= size):
-                problems.append(f"{_box_name(benchmark, row)} lies outside its image of {size[0]} x {size[1]} pixels; mend the box")
-            elif np.any(high > np.add(size, BOX_SLACK)):
-                sticking_out.append(f"{_box_name(benchmark, row)} sticks out of its image of {size[0]} x {size[1]} pixels; mend the box")
-    if strict:
-        problems += sticking_out
-    elif sticking_out:
-        notes.append(f"{len(sticking_out)} boxes stick out of their images and are cut off there, first: {sticking_out[0]}")
-    twins = [paths for paths in same_content.values() if len(paths) > 1]
-    if twins:
-        notes.append(f"{sum(map(len, twins))} images have the bytes of another one, first {twins[0][0]} and {twins[0][1]}")
-
-
-def _box_name(benchmark, row):
-    return f"row {row + 1}, {benchmark.paths[row]}: the box {' '.join(map(str, benchmark.boxes[row]))}"
-
-
-def _open_image(path):
-    """(what is wrong or None, (width, height), digest of the bytes)."""
-    from bgsnet_tf.data import decoding  # loading TensorFlow takes seconds
-
-    try:
-        pixels, contents = decoding.read(path)
-    except UserError as error:
-        return str(error), None, None
-    height, width, _ = pixels.shape
-    return None, (width, height), hashlib.sha256(contents).digest()
-
-
-def _in_parallel(function, items):
-    """Yields function(item) in order, behind a progress bar; stops at once when interrupted."""
-    pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
-    try:
-        yield from tqdm(pool.map(function, items), total=len(items), unit="image", disable=None)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
 def main():
-    values = {field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(config.DataConfig)}
-    data = config.Config(data=config.DataConfig(**values), run=config.RunConfig(run_dir=".")).data
+    flags.FLAGS.run_dir = flags.FLAGS.run_dir or "."  # which nothing is written to
+    data = config.from_flags().data
     report = check(data, flags.FLAGS.quick)
     print(report.text())
     if flags.FLAGS.json:

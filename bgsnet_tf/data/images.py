@@ -71,13 +71,16 @@ def row_images(benchmark):
         pixels = tf.constant(benchmark.pixels)
         return lambda row: tf.gather(pixels, row)
     paths = tf.constant(benchmark.paths.astype(str))
+
+    def whole(row):
+        return decoding.decode(tf.io.read_file(tf.gather(paths, row)), upright=benchmark.upright)
+
     if benchmark.boxes is None:
-        return lambda row: decoding.decode(tf.io.read_file(tf.gather(paths, row)))
+        return whole
     boxes = tf.constant(np.nan_to_num(benchmark.boxes, nan=-1).astype(np.int32))
 
     def cropped(row):
-        image = decoding.decode(tf.io.read_file(tf.gather(paths, row)))
-        box = tf.gather(boxes, row)
+        image, box = whole(row), tf.gather(boxes, row)
         return tf.cond(box[0] < 0, lambda: image, lambda: _crop(image, box))
 
     return cropped

@@ -23,6 +23,5 @@ def load_benchmark(data, report=raise_problem):
         benchmark = xlsa17.load(data.dataset, data.data_dir, data.split_dir, data.split_index, data.input == "features", report)
     else:
         benchmark = tables.load(data.data_dir, data.images_csv, data.attributes_csv, data.use_boxes, report)
-    if data.center_attributes:
-        benchmark = dataclasses.replace(benchmark, center_attributes=True)
+    benchmark = dataclasses.replace(benchmark, center_attributes=data.center_attributes, upright=data.exif_rotation)
     return benchmark.validation() if data.split == "validation" else benchmark

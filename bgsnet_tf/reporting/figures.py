@@ -31,6 +31,7 @@ STYLE = {
     "axes.spines.right": False,
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
+    "text.parse_math": False,  # a $ in a class's name is a dollar
     "svg.hashsalt": "bgsnet",  # equal figures give equal files
 }
 MOST_BARS = 30  # of classes, those of the lowest accuracy

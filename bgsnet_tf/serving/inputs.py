@@ -9,12 +9,12 @@ import tensorflow as tf
 from bgsnet_tf.data.decoding import check, check_size, decode
 
 
-def decode_images(image_bytes, views):
-    """Images (B, size, size, 3) float32 in the test view of JPEG or PNG files (B,)."""
+def decode_images(image_bytes, views, upright):
+    """Images (B, size, size, 3) float32 in the test view of JPEG or PNG files (B,), turned upright as EXIF says if asked to."""
 
     def load(item):
         index, contents = item
-        return views(decode(contents, tf.strings.join(["image ", tf.strings.as_string(index)])))
+        return views(decode(contents, tf.strings.join(["image ", tf.strings.as_string(index)]), upright))
 
     return _map(load, (tf.range(tf.size(image_bytes)), image_bytes), views)
 

@@ -32,7 +32,7 @@ class ServedBGSNet(tf.Module):
 
     def __init__(self, bgsnet, benchmark, views, delta, directory):
         super().__init__()
-        self.views, self.no_heat_maps = views, None
+        self.views, self.upright, self.no_heat_maps = views, benchmark.upright, None
         small = folded(bgsnet)
         try:
             attribution = Attribution(small)
@@ -69,7 +69,7 @@ class ServedBGSNet(tf.Module):
 
     def serving_default(self, image_bytes):
         """JPEG or PNG files (B,) to calibrated `scores` (B, C), `class_index` (B,), `class_name` (B,), `attributes` (B, A)."""
-        return self._classified(inputs.decode_images(image_bytes, self.views))
+        return self._classified(self._decoded(image_bytes))
 
     def images(self, images):
         """Pixels (B, H, W, 3) uint8 of any size to what `serving_default` gives."""
@@ -81,13 +81,13 @@ class ServedBGSNet(tf.Module):
         The classes come with the request and are all alike: none is seen, so δ plays no part.
         """
         embeddings = inputs.class_embeddings(class_attributes, image_bytes, self.attribute_origin)
-        attributes = self.network(inputs.decode_images(image_bytes, self.views))["fused"]
+        attributes = self.network(self._decoded(image_bytes))["fused"]
         scores = tf.einsum("ba,bca->bc", attributes, embeddings)
         return {"scores": scores, "class_index": tf.argmax(scores, axis=1, output_type=tf.int32)}
 
     def attributes(self, image_bytes):
         """Files (B,) to `attributes` (B, A) ā, and of the branches in use `attributes_general` a_g, `attributes_special` a_s."""
-        branches = self.network(inputs.decode_images(image_bytes, self.views))
+        branches = self.network(self._decoded(image_bytes))
         return {output_name("attributes", branch): output for branch, output in branches.items()}
 
     def explain(self, image_bytes, attribute_indices):
@@ -98,7 +98,7 @@ class ServedBGSNet(tf.Module):
         """
         indices = inputs.attribute_indices(attribute_indices, image_bytes, self.class_embeddings.shape[1])
         outputs = {}
-        for branch, (maps, constants) in self.attribution(inputs.decode_images(image_bytes, self.views)).items():
+        for branch, (maps, constants) in self.attribution(self._decoded(image_bytes)).items():
             maps, constants = (tf.gather(part, indices, axis=-1, batch_dims=1) for part in (maps, constants))
             values = tf.reduce_sum(maps, [1, 2]) + constants
             outputs.update({output_name(what, branch): x for what, x in (("attributes", values), ("maps", maps), ("constants", constants))})
@@ -122,9 +122,12 @@ class ServedBGSNet(tf.Module):
             "attributes": attributes,
         }
 
+    def _decoded(self, image_bytes):
+        return inputs.decode_images(image_bytes, self.views, self.upright)
+
     def _view(self, image_bytes):
         """What the network sees of files (B,): pixels (B, size, size, 3) uint8."""
-        return tf.saturate_cast(tf.round(inputs.decode_images(image_bytes, self.views)), tf.uint8)
+        return tf.saturate_cast(tf.round(self._decoded(image_bytes)), tf.uint8)
 
 
 def _branches(attribution):

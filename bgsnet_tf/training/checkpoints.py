@@ -133,7 +133,7 @@ class StageFolder:
         if changed:
             name = changed[0]
             what = {
-                "benchmark": "other contents of the data set (rows, labels, attributes or splits)",
+                "benchmark": "other contents of the data set (rows, labels, attributes, splits, or --exif_rotation)",
                 "images": "other bytes in the image files of its training rows",
                 "finetuned": "other fine-tuned weights",
             }.get(name, f"--{name}={before.get(name)}, not {settings.get(name)}")

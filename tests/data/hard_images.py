@@ -42,6 +42,15 @@ def jpeg_header(width, height, scans=1):
     )
 
 
+def with_exif(jpeg, orientation, order="<", before=b""):
+    """A JPEG file with EXIF metadata that say how it is stored, behind another entry and behind the segments `before`."""
+    entries = [(0x010F, 2, 4, b"abc\0"), (0x0112, 3, 1, struct.pack(order + "HH", orientation, 0)), (0x0128, 3, 1, b"\x06\0\x06\0")]
+    tiff = {"<": b"II", ">": b"MM"}[order] + struct.pack(order + "HIH", 42, 8, len(entries))
+    tiff += b"".join(struct.pack(order + "HHI", *entry[:3]) + entry[3] for entry in entries) + bytes(4)
+    segment = b"Exif\0\0" + tiff
+    return jpeg[:2] + before + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + jpeg[2:]
+
+
 SMALL_SIZE_IN_FRONT = png_chunk(b"prIV", b"\0\0\0\x05\0\0\0\x05")  # which a reader of fixed offsets takes for 5×5
 UNPACKED_8_MB = png_chunk(b"zTXt", b"key\0\0" + zlib.compress(b"a" * 7_900_000, 9))
 REFUSED = {  # name: (contents, what is said of it)

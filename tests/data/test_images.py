@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bgsnet_tf.config import DataConfig
 from bgsnet_tf.data import images
 from bgsnet_tf.data.decoding import decode
 from bgsnet_tf.data.images import Views
+from bgsnet_tf.data.loading import load_benchmark
+from bgsnet_tf.serving import inputs
+from tests.data.hard_images import RGB, encoded, with_exif
 
 
 def noise(height, width, seed=0):
@@ -107,3 +111,17 @@ def test_views_of_one_row_share_its_decoding_and_equal_those_made_alone(tiny_dir
     assert [len(batch) for batch in together] == [6, 6, 3]
     alone = list(images.image_batches(benchmark, items, views, batch_size=15))
     np.testing.assert_array_equal(np.concatenate(together), alone[0])
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_training_and_an_export_turn_images_alike(tmp_path, upright):
+    contents = with_exif(encoded(RGB, "JPEG"), 6)  # stored 40 x 50
+    (tmp_path / "0.jpg").write_bytes(contents)
+    (tmp_path / "images.csv").write_text("path,class,split\n0.jpg,cat,trainval\n")
+    (tmp_path / "attributes.csv").write_text("class,furry\ncat,1\n")
+    benchmark = load_benchmark(DataConfig(dataset="csv", data_dir=str(tmp_path), exif_rotation=upright))
+    image = images.row_images(benchmark)(tf.constant(0))
+    assert image.shape == ((50, 40, 3) if upright else (40, 50, 3))
+    exported = inputs.decode_images(tf.constant([contents]), Views(32, 36), benchmark.upright)
+    np.testing.assert_array_equal(exported[0], Views(32, 36)(image))
+    assert benchmark.fingerprint() == load_benchmark(DataConfig(dataset="csv", data_dir=str(tmp_path))).fingerprint() or upright

@@ -10,7 +10,7 @@ import pytest
 
 from bgsnet_tf.config import DataConfig
 from bgsnet_tf.data import check, tables
-from bgsnet_tf.data.make_tables import draw_unseen, make_tables, read_vectors
+from bgsnet_tf.data.make_tables import draw_unseen, make_tables, read_vectors, scaled
 from bgsnet_tf.errors import UserError
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -69,7 +69,6 @@ def test_what_the_tables_leave_out_is_said(data_dir):
 @pytest.mark.parametrize(
     "attributes, unseen, message",
     [
-        ({**ATTRIBUTES, "yeti": [1, 1]}, ["whale"], "class 'yeti' has attributes but no image in .*images/yeti"),
         ({k: v for k, v in ATTRIBUTES.items() if k != "dog"}, ["whale"], "class folder 'dog' in .*images has no attributes; add its row"),
         ({("dogs" if k == "dog" else k): v for k, v in ATTRIBUTES.items()}, ["whale"], "'dog' .* has no attributes; is it 'dogs' there"),
         (ATTRIBUTES, ["wale"], "--unseen: there is no class 'wale'; the closest are whale"),
@@ -85,10 +84,55 @@ def test_faults(data_dir, attributes, unseen, message):
 
 def test_an_empty_class_folder(data_dir):
     (data_dir / "images" / "yeti").mkdir()
-    with pytest.raises(UserError, match="class 'yeti' has attributes but no image"):
-        make(data_dir, {**ATTRIBUTES, "yeti": [1, 1]})
     with pytest.raises(UserError, match="class folder 'yeti' .* has no attributes"):
         make(data_dir)
+
+
+def test_a_class_without_images_is_an_unseen_candidate(data_dir):
+    (data_dir / "images" / "unicorn").mkdir()
+    benchmark, warnings = make(data_dir, {**ATTRIBUTES, "yeti": [1, 1], "unicorn": [0, 1]}, unseen=["whale", "yeti"])
+    assert warnings == ["2 classes have attributes but no image, first yeti; they are unseen candidates"]
+    assert [benchmark.class_names[c] for c in benchmark.unseen_classes] == ["whale", "yeti", "unicorn"]
+    assert len(benchmark.test_unseen) == 10
+
+
+def test_only_classes_with_images_are_drawn(data_dir):
+    lines = ["class,small,round", *(f"{name},{a},{b}" for name, (a, b) in ATTRIBUTES.items()), *(f"yeti{i},1,{i}" for i in range(9))]
+    (data_dir / "traits.csv").write_text("\n".join(lines))
+    done = run(data_dir, f"--attributes={data_dir}/traits.csv", "--unseen_count=2")
+    assert done.returncode == 0, done.stderr
+    assert len(tables.load(data_dir).test_unseen) == 20
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.jpg", b"two\nlines.jpg", b"space.jpg"])
+def test_a_file_name_that_no_table_can_hold(data_dir, name):
+    folder = b"images/cat" if b"space" not in name else b"images/cat /"
+    os.makedirs(os.path.join(os.fsencode(data_dir), folder), exist_ok=True)
+    os.link(data_dir / "images" / "cat" / "0.jpg", os.path.join(os.fsencode(data_dir), folder, name))
+    with pytest.raises(UserError, match="the name .* (has a|begins or ends with a space).*; rename it") as error:
+        make(data_dir)
+    assert "\n" not in str(error.value) and str(error.value).isprintable()
+    assert not list(data_dir.glob("*.csv"))
+
+
+def test_folders_and_attributes_may_spell_accents_apart(data_dir):
+    (data_dir / "images" / "cat").rename(data_dir / "images" / "cafe\u0301")
+    benchmark, _ = make(data_dir, {("caf\u00e9" if name == "cat" else name): vector for name, vector in ATTRIBUTES.items()})
+    assert np.sum(benchmark.labels == 0) == 10
+
+
+def test_one_attribute_far_larger_than_the_others_earns_a_warning_and_can_be_scaled(data_dir):
+    heavy = {name: [*vector, 4000 + c] for c, (name, vector) in enumerate(ATTRIBUTES.items())}
+    warned = make_tables(data_dir, "images", ("small", "round", "weight"), heavy, ["whale"], "a.csv", "b.csv")[1]
+    assert len(warned) == 1 and "point almost the same way (mean cosine 1.0000)" in warned[0] and "'weight' is 4002 on average" in warned[0]
+    benchmark, warnings = make_tables(data_dir, "images", ("small", "round", "weight"), scaled(heavy), ["whale"])
+    assert not warnings and np.abs(benchmark.attributes).max(axis=0).tolist() == [1, 1, 1]
+
+
+def test_nothing_of_tables_that_do_not_load_is_left(data_dir):
+    with pytest.raises(UserError, match="all attributes of class 'cat' are 0"):
+        make(data_dir, {**ATTRIBUTES, "cat": [0, 0]})
+    assert not list(data_dir.glob("*.csv"))
 
 
 def test_nothing_is_overwritten(data_dir):
@@ -138,13 +182,23 @@ def test_embeddings(tmp_path):
         (np.ones((4, 0)), CLASSES, "vectors.npy holds float64 of shape"),
         (np.ones((5, 2)), CLASSES, "vectors.npy has 5 rows; .*names.txt needs as many class names, all different, and has 4"),
         (np.ones((4, 2)), ["cat", "cat", "dog", "horse"], "needs as many class names, all different"),
-        (np.array([[1, 1], [1, np.nan], [1, 1], [1, 1]]), CLASSES, "the vector of 'dog' is not finite at position 1"),
+        (np.array([[1, 1], [1, np.nan], [1, 1], [1, 1]]), CLASSES, "the vector of 'dog' is no finite float32 at position 1"),
+        (np.array([[1, 1], [1e39, 1], [1, 1], [1, 1]]), CLASSES, "the vector of 'dog' is no finite float32 at position 0"),
+        (np.ones((4, 2)), ["cat", "dog", "ho\u2028rse", "whale"], r"the class name 'ho\\u2028rse' has a line break"),
         (np.array([{}], dtype=object), CLASSES, "cannot read the vectors .*vectors.npy"),
     ],
 )
 def test_embeddings_that_do_not_fit(tmp_path, vectors, names, message):
     with pytest.raises(UserError, match=message):
         read_vectors(*save_vectors(tmp_path, vectors, names))
+
+
+@pytest.mark.parametrize("contents", [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00v\x00{'descr': ((((", b"\x93NUMPY"])
+def test_a_file_that_is_no_npy(tmp_path, contents):
+    file, names = save_vectors(tmp_path, np.ones((4, 2)))
+    pathlib.Path(file).write_bytes(contents)
+    with pytest.raises(UserError, match="cannot read the vectors"):
+        read_vectors(file, names)
 
 
 def test_a_npy_file_needs_class_names(tmp_path):

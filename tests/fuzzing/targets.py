@@ -7,6 +7,7 @@ import pathlib
 import socket
 
 import numpy as np
+import scipy.io
 
 from tests.data import generated_images, generated_xlsa17, hard_images
 from tests.serving.client import raw_server
@@ -102,7 +103,40 @@ def tables(folder):
         for problem in check.check(config, quick=True).problems:
             one_line(problem)
 
-    return [b"\xff" + CSV_IMAGES, b"\0" + CSV_ATTRIBUTES, b"\xff\xef\xbb\xbf" + CSV_IMAGES.replace(b"\n", b"\r\n"), b"\xff\0"], read
+    strange = [b'"ca\nt"', "ca\u2028t".encode(), "ca\u0301t".encode(), b"$ca^{t$", b"c\x1bt", b"ca\xe9", "c\uffff".encode()]
+    seeds = [b"\xff" + CSV_IMAGES, b"\0" + CSV_ATTRIBUTES, b"\xff\xef\xbb\xbf" + CSV_IMAGES.replace(b"\n", b"\r\n"), b"\xff\0"]
+    seeds += [start + table.replace(b"cat", cell) for cell in strange for start, table in ((b"\xff", CSV_IMAGES), (b"\0", CSV_ATTRIBUTES))]
+    seeds += [b"\xff" + CSV_IMAGES.replace(b"9,9", edges) for edges in (b"3e9,9", b"1e39,9", b"nan,9", b"-1,9", b",")]
+    return seeds, read
+
+
+def vectors(folder):
+    """The vectors of classes that `make_tables` takes."""
+    from bgsnet_tf.data.make_tables import read_vectors
+    from bgsnet_tf.errors import UserError
+
+    path, names = folder / "vectors.npy", folder / "names.txt"
+    names.write_text("cat\ndog\n")
+    whole = []
+    for array in (
+        np.eye(2),
+        np.float32([[1, 2], [3, np.inf]]),
+        np.array([[1, 1e39], [0, 1]]),
+        np.array([["a", "b"]]),
+        np.eye(2, dtype=complex),
+    ):
+        np.save(path, array)
+        whole.append(path.read_bytes())
+
+    def read(contents):
+        path.write_bytes(contents)
+        try:
+            found = read_vectors(str(path), str(names))[1]
+        except UserError as error:
+            return one_line(error)
+        assert np.isfinite(np.array(list(found.values()), np.float32)).all() and list(found) == ["cat", "dog"]
+
+    return [*whole, b"", b"PK\x03\x04", whole[0][:20]], read
 
 
 def mat_files(folder):
@@ -122,7 +156,11 @@ def mat_files(folder):
         for problem in check.check(config, quick=True).problems:
             one_line(problem)
 
-    return [b"\xff" + whole[0], b"\0" + whole[1], b"\xff", b"\xff" + whole[0][:200]], read
+    seeds = [b"\xff" + whole[0], b"\0" + whole[1], b"\xff", b"\xff" + whole[0][:200]]
+    for path, start, name in zip(paths, (b"\xff", b"\0"), generated_xlsa17.fields()):  # uncompressed, damage reaches the reader itself
+        scipy.io.savemat(path, generated_xlsa17.fields()[name], do_compression=False)
+        seeds.append(start + path.read_bytes())
+    return seeds, read
 
 
 def configs(folder):
@@ -151,4 +189,4 @@ def configs(folder):
     return [whole, b"\n".join(lines[:3]), b"--eta=nan", b"--seed", b"--no_such=1", b"\xff\xfe", b"--flagfile=/proc/self/environ"], read
 
 
-TARGETS = {target.__name__: target for target in (images, answers, tables, mat_files, configs)}
+TARGETS = {target.__name__: target for target in (images, answers, tables, vectors, mat_files, configs)}

@@ -4,6 +4,7 @@ import base64
 import html.parser
 import io
 import re
+from xml.etree import ElementTree
 
 import matplotlib.image
 import numpy as np
@@ -235,3 +236,10 @@ def test_cards_show_where_the_decisive_attributes_were_seen(tmp_path):
     assert np.reshape(darkest, [-1, 3]).max(axis=1).min() > 20, "the largest map of a photo has the full colour"
     text, found = shown(None)
     assert not found and "in the same colours" not in text
+
+
+def test_every_name_that_a_class_may_have_is_drawn_as_it_is(tmp_path):
+    names = ["$x^{$", "a $b$ \\frac", "<&>'\"", "100 %", "k\u00e4uzchen", "_^", "\\N{x}"]
+    drawn = figures.save(figures.class_bars(names, [50.0] * len(names), seen=True), tmp_path, "classes")
+    ElementTree.fromstring(drawn)
+    assert b"<!-- $x^{$ -->" in drawn and b"<!-- a $b$ " in drawn  # how matplotlib notes the text of drawn letters
