@@ -5,7 +5,7 @@ import sys
 
 from absl import app, flags, logging
 
-from bgsnet_tf import config, files, interruption
+from bgsnet_tf import config, interruption
 from bgsnet_tf.errors import Interrupted, UserError
 
 
@@ -33,7 +33,7 @@ def run(main):
                 raise UserError("--trust_backbone stands in a flagfile; only you can give it, on the command line")
             main()
         except UserError as error:
-            print(f"error: {files.printable(str(error))}", file=sys.stderr)
+            print(f"error: {error}", file=sys.stderr)
             return 1
         except Interrupted as interrupted:
             print("interrupted; the same command continues the run", file=sys.stderr)

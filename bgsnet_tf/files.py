@@ -10,7 +10,6 @@ import fnmatch
 import json
 import os
 import pathlib
-import re
 import shutil
 import socket
 import zipfile
@@ -23,7 +22,6 @@ from bgsnet_tf.errors import UserError
 CHUNK = 1 << 24  # bytes
 UNFINISHED = ".bgsnet-unfinished"  # ends the name of all that the project is writing, and of nothing else
 HOLDER = "process "  # begins the content of a lock
-BREAKS_LINES = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # or terminals, or UTF-8
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 
@@ -72,16 +70,6 @@ def write(path, contents):
     """Writes text, as UTF-8 with line ends as they are, or bytes; the file appears whole or not at all."""
     with replacing(path) as part, open(part, "wb") as file:
         file.write(contents.encode() if isinstance(contents, str) else contents)
-
-
-def printable(text):
-    """`text`, such as the name of a file, as one line of UTF-8: bytes that are no UTF-8, and what breaks lines, as in Python's strings."""
-
-    def escaped(match):
-        code = ord(match[0])
-        return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else match[0].encode("unicode_escape").decode()
-
-    return BREAKS_LINES.sub(escaped, text)
 
 
 def write_json(path, value, **options):
@@ -153,7 +141,7 @@ def naming_unwritable(directory):
                 "make room, and the same command continues from what was written before"
             ) from error
         if _is_of(error, NOT_ALLOWED):
-            raise UserError(f"{directory} cannot be written: {printable(str(error))}; mend that, or give another folder") from error
+            raise UserError(f"{directory} cannot be written: {error}; mend that, or give another folder") from error
         raise
 
 

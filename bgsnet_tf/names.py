@@ -26,5 +26,10 @@ def fault(name):
 
 
 def shown(text):
-    """The text with what cannot be printed on one line written as escapes."""
-    return _UNUSABLE.sub(lambda unusable: unusable[0].encode("unicode_escape").decode(), text)
+    """The text on one line that can be printed: what breaks lines, and bytes that are no UTF-8, as in Python's strings."""
+
+    def escaped(unusable):
+        code = ord(unusable[0])
+        return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else unusable[0].encode("unicode_escape").decode()
+
+    return _UNUSABLE.sub(escaped, text)

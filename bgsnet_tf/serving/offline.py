@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from bgsnet_tf import files
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.names import shown
 from bgsnet_tf.serving import records
 from bgsnet_tf.serving.client.asking import answers
 
@@ -84,7 +85,7 @@ def _write_shard(name, form, entries, progress):
             for path, answer, problem in entries:
                 progress.update()
                 if problem:
-                    problems.append((files.printable(path), files.printable(problem)))
+                    problems.append((shown(path), shown(problem)))
                 else:
                     write(records.record(path, answer))
         if problems:

@@ -15,10 +15,10 @@ from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunIn
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pvalue import TaggedOutput
 
-from bgsnet_tf import files
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.exported.model import ExportedModel
 from bgsnet_tf.exported.refusals import answer_apart
+from bgsnet_tf.names import shown
 from bgsnet_tf.serving import records
 from bgsnet_tf.serving.offline import PROBLEM_COLUMNS
 
@@ -124,7 +124,7 @@ def _record(answered):
 
 def _problem(path, text):
     Metrics.counter(__name__, PROBLEMS).inc()
-    return TaggedOutput(PROBLEMS, (files.printable(os.fsdecode(path)), " ".join(text.split())))
+    return TaggedOutput(PROBLEMS, (shown(os.fsdecode(path)), " ".join(text.split())))
 
 
 def _csv_line(cells):

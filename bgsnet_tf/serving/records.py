@@ -2,7 +2,7 @@
 
 | field | tf.Example | Parquet |
 |---|---|---|
-| `image`: its path | bytes | string, `files.printable` |
+| `image`: its path | bytes | string, `names.shown` |
 | `class_name`, the best class | bytes, UTF-8 | string |
 | `class_index`, its number | int64 | int64 |
 | `score` of it | float | float |
@@ -14,8 +14,8 @@ import os
 
 import tensorflow as tf
 
-from bgsnet_tf import files
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.names import shown
 
 ROW_GROUP = 1000  # rows of Parquet that are held in memory
 
@@ -53,7 +53,7 @@ def example(fields):
 
 def row(fields):
     """A record's row of Parquet, by column."""
-    return {**fields, "image": files.printable(os.fsdecode(fields["image"]))}
+    return {**fields, "image": shown(os.fsdecode(fields["image"]))}
 
 
 def parquet_schema():

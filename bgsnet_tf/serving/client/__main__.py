@@ -25,6 +25,7 @@ from bgsnet_tf.data.paths import raise_problem
 from bgsnet_tf.data.tables import read_attributes
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.exported.refusals import Refused
+from bgsnet_tf.names import shown
 from bgsnet_tf.serving.client.asking import answers, find_images, patiently
 from bgsnet_tf.serving.client.failures import Garbled
 from bgsnet_tf.serving.client.kept import continued
@@ -69,8 +70,8 @@ def _write(stream, entries, top_k, as_json, begin):
     table = csv.writer(stream, lineterminator="\n")
     for path, ranked, problem in entries:
         problems += problem is not None
-        path, problem = files.printable(path), problem and files.printable(problem)
-        best = [(files.printable(name), round(score, 6)) for name, score in (ranked or [])[:top_k]]
+        path, problem = shown(path), problem and shown(problem)
+        best = [(shown(name), round(score, 6)) for name, score in (ranked or [])[:top_k]]
         if as_json:
             answer = {"problem": problem} if problem else {"classes": [{"class": name, "score": score} for name, score in best]}
             stream.write(json.dumps({"image": path, **answer}, ensure_ascii=False) + "\n")
