@@ -32,6 +32,7 @@ class Answers:
             "classNames": list(known.class_names),
             "seen": known.seen.tolist(),
             "attributeNames": list(known.attribute_names),
+            "attributeOrigin": known.attribute_origin.tolist(),
             "delta": known.delta,
             "branches": list(self.model.branches([])),
             "view": {"size": known.image_size, "resize": known.resize},

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bgsnet_tf.exported import choices
 from tests.playground.conftest import show
 
 DROP = """([name, bytes, type, event]) => {
@@ -72,6 +73,18 @@ def test_scores_of_the_browser_are_those_of_predict(exported, model, page):
         predicted = model.predict(contents, top_k=6)
         assert list(names) == predicted["class"].tolist()
         np.testing.assert_allclose(found, predicted["score"], atol=1e-4)
+
+
+def test_the_browser_measures_classes_from_the_models_origin(page):
+    script = """async ([values, origin]) => {
+        const {embedding} = await import("/static/js/scores.js");
+        return [embedding(values, origin), embedding(origin, origin)].map((phi) => phi && Array.from(phi));
+    }"""
+    values, origin = np.random.default_rng(0).uniform(0, 100, (2, 7))
+    found, nowhere = page.evaluate(script, [values.tolist(), origin.tolist()])
+    expected = choices.choice(("a",), values[np.newaxis], np.zeros(1, bool), 0.0, origin).embeddings[0]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert nowhere is None
 
 
 @pytest.mark.parametrize("event", ["drop", "paste"])

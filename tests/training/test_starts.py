@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import bgsnet_tf
 from bgsnet_tf import commands
 from bgsnet_tf.data import images
 from bgsnet_tf.errors import UserError
@@ -94,7 +95,13 @@ def test_such_a_run_is_read_scored_and_served_alike(started):
     model = tf.saved_model.load(os.path.join(run.directory, "export", "1"))
     served = model.signatures["zero_shot"](image_bytes=tf.constant(files), class_attributes=tf.constant(given))["scores"]
     pixels = next(iter(images.image_batches(run.benchmark, images.items_of(rows), run.views, len(rows))))
-    np.testing.assert_allclose(served, bgsnet(pixels)["fused"] @ run.benchmark.phi[unseen].T, rtol=1e-4, atol=1e-4)
+    expected = bgsnet(pixels)["fused"].numpy() @ run.benchmark.phi.T
+    np.testing.assert_allclose(served, expected[:, unseen], rtol=1e-4, atol=1e-4)
+    opened = bgsnet_tf.load(os.path.join(run.directory, "export", "1"))
+    np.testing.assert_allclose(opened.description.attribute_origin, run.benchmark.attribute_origin)
+    classes = {run.benchmark.class_names[c]: run.benchmark.attributes[c] for c in unseen}
+    scores = [answer["scores"] for answer in opened.ask(files, opened.choice(classes))]
+    np.testing.assert_allclose(scores, expected[:, unseen], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("flags", [{"g_start": "least_squares", "g_hidden": 8}, {"s_start": "general", "g_hidden": 0, "s_hidden": 8}])

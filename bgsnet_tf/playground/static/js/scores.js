@@ -1,14 +1,15 @@
 // What the export computes behind its attributes, once more: embeddings, scores, and what decided between two classes.
 // Letters: C classes, A attributes, h and w the heat map's height and width.
 
-/** φ (A,): the values L2-normalised as in the export; null where all are 0, which has no direction. */
-export function embedding(values) {
+/** φ (A,): the values less the model's origin, L2-normalised as in the export; null at the origin, which has no direction. */
+export function embedding(values, origin) {
+  const apart = Float64Array.from(values, (value, k) => value - origin[k]);
   let largest = 0;
-  for (const value of values) largest = Math.max(largest, Math.abs(value));
+  for (const value of apart) largest = Math.max(largest, Math.abs(value));
   if (largest === 0) return null;
   let squares = 0;
-  for (const value of values) squares += (value / largest) ** 2; // divided first: squares of 1e30 overflow
-  return Float32Array.from(values, (value) => value / largest / Math.sqrt(squares));
+  for (const value of apart) squares += (value / largest) ** 2; // divided first: squares of 1e30 overflow
+  return Float32Array.from(apart, (value) => value / largest / Math.sqrt(squares));
 }
 
 export function product(a, b) {

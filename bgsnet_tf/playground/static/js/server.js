@@ -1,9 +1,11 @@
 // All that is asked of the server: the model's description, the examples, and a photo's attributes and maps.
 
-/** The model: classNames, seen, attributeNames, classAttributes (C·A), delta, branches, view, examples, maxBytes, noMaps. */
+/** The model: classNames, seen, attributeNames, classAttributes (C·A), attributeOrigin (A), delta, branches, view, examples, maxBytes, noMaps. */
 export async function loadModel() {
   const [description, values] = await Promise.all([ask("/model"), ask("/class-attributes")]);
-  return { ...(await description.json()), classAttributes: new Float32Array(await values.arrayBuffer()) };
+  const model = await description.json();
+  const attributeOrigin = new Float32Array(model.attributeOrigin);
+  return { ...model, attributeOrigin, classAttributes: new Float32Array(await values.arrayBuffer()) };
 }
 
 export async function loadExample(index) {

@@ -19,19 +19,19 @@ export function createStore(state, draw) {
 }
 
 /** The model's classes {key, name, seen, values, phi}. */
-export function exportedClasses({ classNames, seen, classAttributes, attributeNames }) {
+export function exportedClasses({ classNames, seen, classAttributes, attributeNames, attributeOrigin }) {
   const size = attributeNames.length;
   return classNames.map((name, c) => {
     const values = classAttributes.subarray(c * size, (c + 1) * size);
-    return { key: c, name, seen: seen[c], values, phi: embedding(values) };
+    return { key: c, name, seen: seen[c], values, phi: embedding(values, attributeOrigin) };
   });
 }
 
 let made = 0;
 
 /** A class of the user's own. */
-export function madeClass(name, values) {
-  return { key: `mine-${++made}`, name, seen: false, mine: true, values, phi: embedding(values) };
+export function madeClass(name, values, origin) {
+  return { key: `mine-${++made}`, name, seen: false, mine: true, values, phi: embedding(values, origin) };
 }
 
 /** The name, or with a number behind it where another class has it. */

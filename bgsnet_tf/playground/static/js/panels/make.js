@@ -1,4 +1,4 @@
-// Making classes: a name and a slider an attribute. A class competes as soon as one of its attributes is not 0.
+// Making classes: a name and a slider an attribute. A class competes as soon as it leaves the model's origin.
 import { announce, byId, h, keyed, notify } from "../dom.js";
 import { format, parse } from "../csv.js";
 import { count, grouped, number, split, words } from "../names.js";
@@ -12,7 +12,7 @@ export function createMaker(store, exported) {
   const sliders = addSliders(model, (k, value) => {
     const one = edited();
     one.values[k] = value;
-    change(one, { phi: embedding(one.values) });
+    change(one, { phi: embedding(one.values, model.attributeOrigin) });
   });
   const edited = () => store.state.mine.find((one) => one.key === store.state.editing);
   const namesBut = (one) => new Set([...exported, ...store.state.mine].filter((other) => other !== one).map((other) => other.name));
@@ -24,13 +24,13 @@ export function createMaker(store, exported) {
 
   function addClasses(classes) {
     for (const { name, values } of classes) {
-      const one = madeClass(freeName(name, namesBut(null)), values);
+      const one = madeClass(freeName(name, namesBut(null)), values, model.attributeOrigin);
       store.update({ mine: [...store.state.mine, one], editing: one.key });
     }
   }
 
   byId("new").addEventListener("click", () => {
-    addClasses([{ name: "my class", values: new Float32Array(model.attributeNames.length) }]);
+    addClasses([{ name: "my class", values: model.attributeOrigin.slice() }]);
     requestAnimationFrame(() => byId("name").select());
   });
   byId("name").addEventListener("input", () => {
@@ -41,8 +41,8 @@ export function createMaker(store, exported) {
   });
   byId("base").addEventListener("change", () => {
     const base = [...exported, ...store.state.mine].find((one) => String(one.key) === byId("base").value);
-    const values = base ? base.values.slice() : new Float32Array(model.attributeNames.length);
-    change(edited(), { values, phi: embedding(values) });
+    const values = base ? base.values.slice() : model.attributeOrigin.slice();
+    change(edited(), { values, phi: embedding(values, model.attributeOrigin) });
     byId("base").value = "";
   });
   byId("search").addEventListener("input", () => filter(byId("search").value));
