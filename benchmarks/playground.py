@@ -54,12 +54,13 @@ def main():
         if values.picture:
             _take_picture(browser, address, values.picture, values.example)
             return
-        round_trips, slides = _round_trips(browser, address), _slides(browser, address)
+        round_trips = _round_trips(browser, address)
+        slides, busy = _slides(browser, address)
     rows = [
         {"what": what, "median ms": statistics.median(times), "slowest ms": max(times), "times": len(times)}
         for what, times in (("photo to ranking", round_trips), ("slider to ranking", slides))
     ]
-    harness.report("playground", rows, export=values.export_dir)
+    harness.report("playground", rows, export=values.export_dir, slider_processor_ms=busy)
 
 
 @contextlib.contextmanager
@@ -87,7 +88,7 @@ def _round_trips(browser, address):
 
 
 def _slides(browser, address):
-    """Milliseconds of each move of δ, on a made-up model in place of the server's."""
+    """Milliseconds of each move of δ, on a made-up model in place of the server's, and of the page's processor time for one."""
     import base64
 
     rng = np.random.default_rng(0)
@@ -115,7 +116,15 @@ def _slides(browser, address):
     page.wait_for_selector(READY)
     page.click("#examples button")
     page.wait_for_selector("#ranks li")
-    return [page.evaluate(SLIDE, 2 * (i + 1) / (ROUNDS + 1)) for i in range(ROUNDS)]
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def busy():
+        return next(one["value"] for one in session.send("Performance.getMetrics")["metrics"] if one["name"] == "TaskDuration")
+
+    before = busy()
+    times = [page.evaluate(SLIDE, 2 * (i + 1) / (ROUNDS + 1)) for i in range(ROUNDS)]
+    return times, 1000 * (busy() - before) / ROUNDS
 
 
 def _take_picture(browser, address, path, example):
