@@ -1,4 +1,4 @@
-"""Trains BGSNet: python train.py --flagfile=configs/demo.flags [--dry_run]"""
+"""Trains BGSNet: python train.py --flagfile=configs/demo.flags [--dry_run] [--redo=STAGE]"""
 
 from absl import flags
 
@@ -12,9 +12,15 @@ def main():
     if flags.FLAGS.dry_run:
         commands.plan(settings)
     else:
-        commands.train(settings)
+        commands.train(settings, flags.FLAGS.redo)
 
 
 if __name__ == "__main__":
     flags.DEFINE_bool("dry_run", False, "Print what the run takes (steps, memory, disk, time), or refuse what cannot fit; writes nothing.")
+    flags.DEFINE_enum(
+        "redo",
+        "",
+        ["", "finetune", "meta", "bsnet"],
+        "Forget this stage, and after finetune the others, and train again, with other flags too.",
+    )
     cli.run(main)

@@ -65,7 +65,7 @@ def network(shapes, tails="ours"):
         copy.set_weights(tail.get_weights())
     phi = np.random.default_rng(0).uniform(size=(shapes.classes, shapes.attributes)).astype(np.float32)
     phi /= np.linalg.norm(phi, axis=1, keepdims=True)
-    bsnet = BSNet(copies, phi, BalancePhase("parallel", 100, True, shapes.eta, True), b_hidden=shapes.hidden)
+    bsnet = BSNet(copies, phi, BalancePhase("parallel", 100, True, shapes.eta, True, True), b_hidden=shapes.hidden)
     bsnet((tf.zeros([1, *shapes.features]), tf.zeros([1, shapes.channels])))
     if tails == "stacked":
         bsnet.tails = [StackedTails(copies)]

@@ -43,4 +43,11 @@ def run(main):
     config.define_flags()
     for flag in flags.FLAGS.flags_by_module_dict()[config.__name__]:
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)  # so that --help lists them
-    app.run(guarded)
+    app.run(guarded, flags_parser=_parse)
+
+
+def _parse(arguments):
+    try:
+        return app.parse_flags_with_usage(arguments)
+    except (UnicodeDecodeError, OSError) as error:
+        sys.exit(f"error: a flagfile cannot be read as text: {error}")

@@ -13,21 +13,24 @@ from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.evaluation import bootstrap, calibration, metrics
 from bgsnet_tf.exported import layout
-from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.planning import dry_run
 from bgsnet_tf.planning.parts import duration
 from bgsnet_tf.reporting import result_tables, run_report
-from bgsnet_tf.scoring import cost, exported, reference
+from bgsnet_tf.scoring import cost, exported, pruning, reference
 from bgsnet_tf.scoring.inference import infer
 from bgsnet_tf.serving import versions
-from bgsnet_tf.training import run_folder, stages, strategy
+from bgsnet_tf.training import checkpoints, run_folder, stages, strategy
 from bgsnet_tf.training.run import Run
 
 DELTA_FLAGS = {"fused": "delta", "general": "delta_general", "special": "delta_special"}
 
 
-def train(config):
+def train(config, redo=""):
     """Trains all stages of a run that are not finished, and exports the network; with --calibrate, chooses δ before.
+
+    Args:
+      config: settings.
+      redo: a stage that is forgotten, with those that start from it, in the validation run too, and so trained again.
 
     Raises:
       UserError: for bad data, settings that do not fit the run folder, a folder in use, a full disk, a lost process of
@@ -35,15 +38,16 @@ def train(config):
       Interrupted: after a signal, with all that was done saved.
     """
     if config.evaluation.calibrate:
-        config = _calibrated(config)
-    with _working(config) as run:
+        config = _calibrated(config, redo)
+    with _working(config, redo) as run:
         bgsnet = _fit(run)
-        if run.benchmark.features is not None or not run.worker.is_chief:
-            return  # a server gets images
-        if run.strategy.num_replicas_in_sync > 1:
-            run = dataclasses.replace(run, training=False, strategy=tf.distribute.get_strategy())
-            bgsnet = stages.build_bgsnet(run)
-        _write_version(run, bgsnet, reuse=True)
+        if run.worker.is_chief and run.benchmark.features is None:  # a server gets images
+            of_export = run
+            if run.strategy.num_replicas_in_sync > 1:
+                of_export = dataclasses.replace(run, training=False, strategy=tf.distribute.get_strategy())
+                bgsnet = stages.build_bgsnet(of_export)
+            _write_version(of_export, bgsnet, reuse=True)
+        _wait(run)
 
 
 def plan(config):
@@ -56,7 +60,7 @@ def plan(config):
     seconds = 0
     for planned in [validation_run(config), config] if config.evaluation.calibrate else [config]:
         run = open_run(planned)
-        stages.check_folders(run)
+        stages.check(run)
         with _naming_bad_images(run):
             seconds += sum(part.seconds for part in dry_run.plan(run))
     if config.evaluation.calibrate:
@@ -79,15 +83,15 @@ def export(config, prune_threshold=0.0, prune_to=0):
         raise UserError("a run with --input=features has no network that takes images, so there is nothing to serve")
     bgsnet = stages.build_bgsnet(run)
     if prune_threshold or prune_to:
-        whole, bgsnet = bgsnet, _pruned(bgsnet, prune_threshold, prune_to)
+        whole, bgsnet = bgsnet, pruning.prune(bgsnet, prune_threshold, prune_to)
         print(cost.table({name: _cost(run, network) for name, network in (("whole", whole), ("pruned", bgsnet))}))
     with files.naming_unwritable(run.directory), files.locked(run.directory):
         _write_version(run, bgsnet, reuse=False)
 
 
-def fit(config):
+def fit(config, redo=""):
     """As `train`, without --calibrate and without an export. Returns the `Run` and its `BGSNet`."""
-    with _working(config) as run:
+    with _working(config, redo) as run:
         return run, _fit(run)
 
 
@@ -102,12 +106,13 @@ def evaluate(config, html=True):
       The dict written to `results.json`; in the validation split it holds the best δ of every branch.
 
     Raises:
-      UserError: where the run is not finished.
+      UserError: where the run is not finished, or its folder cannot be written.
     """
-    run = open_run(config)
+    run = _open_scored(config)
     benchmark = run.benchmark
-    _require_test_rows(benchmark)
     bgsnet = stages.build_bgsnet(run)
+    if not len(benchmark.test_seen):
+        return _evaluate_unseen(run, bgsnet)
     with _naming_bad_images(run):
         inference = infer(run, bgsnet)
         references = reference.score(run, bgsnet, inference.embeddings, validation_run(config).run.run_dir)
@@ -127,16 +132,7 @@ def evaluate(config, html=True):
     deltas.update({name: found.delta for name, found in references.items()})
     decisions = {name: metrics.decisions(pair[0], truth[0], pair[1], *truth[1:], deltas[name]) for name, pair in scores.items()}
     results = {
-        "dataset": benchmark.name,
-        "fingerprint": benchmark.fingerprint(),
-        "images": benchmark.image_digest(slice(None)),
-        "flags": config.values(),
-        "versions": run_report.versions(),
-        "split": config.data.split,
-        "seed": config.run.seed,
-        "delta": deltas["fused"],
-        "deltas": deltas,
-        "delta_source": source,
+        **_facts(run, deltas, source),
         **metrics.evaluate_branches(scores, *truth, deltas),
         "intervals": {
             name: bootstrap.confidence_intervals(pair[0], truth[0], pair[1], *truth[1:], deltas[name]) for name, pair in scores.items()
@@ -150,13 +146,14 @@ def evaluate(config, html=True):
         results["gates"] = [float(gate) for gate in bgsnet.bsnet.gates()]
     if config.data.split == "final":
         results["best_H_on_test"] = {name: metrics.curve(found, *labels).best_H for name, found in decisions.items()}
-    files.write_arrays(os.path.join(run.directory, result_tables.ATTRIBUTES), attributes)
-    per_class = result_tables.per_class_table(benchmark.class_names, scores, *truth, deltas)
-    result_tables.write_results(run.directory, results, per_class)
     print(result_tables.table(results))
-    if html:
-        validation_dir = validation_run(config).run.run_dir
-        print(f"report: {run_report.write_report(run, bgsnet, results, per_class, scores, inference, validation_dir)}")
+    per_class = result_tables.per_class_table(benchmark.class_names, scores, *truth, deltas)
+    with files.naming_unwritable(run.directory):
+        files.write_arrays(os.path.join(run.directory, result_tables.ATTRIBUTES), attributes)
+        result_tables.write_results(run.directory, results, per_class)
+        if html:
+            validation_dir = validation_run(config).run.run_dir
+            print(f"report: {run_report.write_report(run, bgsnet, results, per_class, scores, inference, validation_dir)}")
     if config.data.split == "validation":
         print(
             "for the final split: "
@@ -165,8 +162,41 @@ def evaluate(config, html=True):
     return results
 
 
+def _evaluate_unseen(run, bgsnet):
+    """What `evaluate` can give where the data set has no test_seen rows: T and U of every branch, without a report."""
+    with _naming_bad_images(run):
+        attributes = infer(run, bgsnet).attributes
+    deltas = {name: getattr(run.config.evaluation, DELTA_FLAGS[name]) for name in attributes}
+    scores = {name: predicted @ run.benchmark.phi.T for name, predicted in attributes.items()}
+    truth = run.benchmark.labels[run.benchmark.test_unseen], run.benchmark.seen_classes, run.benchmark.unseen_classes
+    results = _facts(run, deltas, "a constant of the flags; there are no test_seen rows, so no S, H, AUSUC and report")
+    results.update({name: metrics.evaluate_unseen(found, *truth, deltas[name]) for name, found in scores.items()})
+    print(result_tables.table(results))
+    with files.naming_unwritable(run.directory):
+        result_tables.write_results(run.directory, results)
+    return results
+
+
+def _facts(run, deltas, source):
+    """What `results.json` says of the run beside its figures."""
+    return {
+        "dataset": run.benchmark.name,
+        "fingerprint": run.benchmark.fingerprint(),
+        "images": run.benchmark.image_digest(slice(None)),
+        "flags": run.config.values(),
+        "versions": run_report.versions(),
+        "split": run.config.data.split,
+        "seed": run.config.run.seed,
+        "delta": deltas["fused"],
+        "deltas": deltas,
+        "delta_source": source,
+    }
+
+
 def evaluate_export(config, version):
     """Scores an export on the test rows of its run, with the δ inside the export, and prints T, U, S, H and AUSUC.
+
+    Without test_seen rows, it prints T and U alone.
 
     Args:
       config: of the run.
@@ -175,13 +205,15 @@ def evaluate_export(config, version):
     Returns:
       The printed numbers in percent, by name.
     """
-    run = open_run(config)
+    run = _open_scored(config)
     benchmark, seen = run.benchmark, len(run.benchmark.test_seen)
-    _require_test_rows(benchmark)
     scores = exported.calibrated_scores(version, benchmark, run.test_rows, config.evaluation.eval_batch_size)
     labels = benchmark.labels[benchmark.test_seen], benchmark.labels[benchmark.test_unseen]
     classes = benchmark.seen_classes, benchmark.unseen_classes
-    results = metrics.evaluate_gzsl(scores[:seen], labels[0], scores[seen:], labels[1], *classes, delta=0.0)  # δ is taken off already
+    if seen:
+        results = metrics.evaluate_gzsl(scores[:seen], labels[0], scores[seen:], labels[1], *classes, delta=0.0)  # δ is taken off already
+    else:
+        results = metrics.evaluate_unseen(scores, labels[1], *classes, delta=0.0)
     print("  ".join(f"{name} {value:.2f}" for name, value in results.items()))
     return results
 
@@ -202,13 +234,13 @@ def with_choices(config, results):
     return config.replace(calibrate=False, **deltas)
 
 
-def _calibrated(config):
-    run_folder.require_own(config.run.run_dir)
+def _calibrated(config, redo):
+    _open(config, redo)  # what would end it after the validation run ends it now
     validation = validation_run(config)
-    run, _ = fit(validation)
+    run, _ = fit(validation, redo)
     if run.worker.is_chief:
         evaluate(validation)
-    run.wait_for_workers()
+    _wait(run)
     return with_choices(config, files.read_json(os.path.join(run.directory, "results.json")))
 
 
@@ -219,30 +251,53 @@ def open_run(config):
     return Run(config, load_benchmark(config.data), training=False)
 
 
-@contextlib.contextmanager
-def _working(config):
-    """The run, for training: its folder belongs to this process, or to those that share its strategy."""
+def _open_scored(config):
+    run = open_run(config)
+    if not len(run.benchmark.test_unseen):
+        raise UserError(f"{run.benchmark.name} has no test_unseen rows, so there is nothing to score; give some rows that split")
+    return run
+
+
+def _open(config, redo):
+    """The `Run` of these settings, for training; refused where it could not train to its end."""
     run_folder.require_own(config.run.run_dir)
     _set_precision(config)
     devices = strategy.make(config.run.strategy)
-    if config.run.deterministic:
-        tf.config.experimental.enable_op_determinism()
     checksums.recall(_checksums_file(config))
     run = Run(config, load_benchmark(config.data), True, devices)
-    stages.check_folders(run)
+    stages.check(run, redo)
+    return run
+
+
+@contextlib.contextmanager
+def _working(config, redo):
+    """The run, for training: its folder belongs to this process, or to those that share its strategy."""
+    run = _open(config, redo)
+    if config.run.deterministic:
+        tf.config.experimental.enable_op_determinism()
     with contextlib.ExitStack() as stack:
         if run.worker.is_chief:
             try:
                 os.makedirs(run.directory, exist_ok=True)
                 stack.enter_context(files.locked(run.directory))
                 run_folder.tidy(run.directory)
+                for name in stages.TRAINED_AGAIN[redo]:
+                    if checkpoints.forget(run.directory, name):
+                        print(f"stage {name} of {run.directory} is forgotten: its checkpoints are removed")
                 config.write(os.path.join(run.directory, run_folder.FLAGS))
                 if run.benchmark.paths is not None:
                     os.makedirs(os.path.dirname(_checksums_file(config)), exist_ok=True)
                     checksums.keep(_checksums_file(config), run.benchmark.paths)
             except OSError as error:
                 raise UserError(f"--run_dir={run.directory} cannot be written: {error.strerror}") from error
+        if redo:
+            _wait(run)  # no other process is to read what is forgotten
         yield run
+
+
+def _wait(run):
+    with strategy.naming_lost_workers(run.strategy):
+        run.wait_for_workers()
 
 
 def _checksums_file(config):
@@ -258,30 +313,12 @@ def _set_precision(config):
     tf.keras.mixed_precision.set_global_policy("mixed_bfloat16" if config.run.precision == "bfloat16" else "float32")
 
 
-def _require_test_rows(benchmark):
-    for split in ("test_seen", "test_unseen"):
-        if not len(getattr(benchmark, split)):
-            raise UserError(f"{benchmark.name} has no {split} rows, so U, S and H are undefined; give some rows that split")
-
-
 def _write_version(run, bgsnet, reuse):
     directory = os.path.join(run.directory, "export")
     path = versions.write_next(bgsnet, run.benchmark, run.views, run.config.evaluation.delta, directory, reuse)
     print(f"exported to {path}")
     if reason := layout.read(path).no_heat_maps:
         print(reason)
-
-
-def _pruned(bgsnet, threshold, count):
-    if bgsnet.bsnet is None or not bgsnet.bsnet.dataset_balance:
-        raise UserError("this run has no gates to prune by (--nobsnet or --nodataset_balance); export it without pruning flags")
-    gates = bgsnet.bsnet.gates().numpy()
-    kept = np.argsort(-gates, kind="stable")[: count or None]
-    kept = np.sort(kept[gates[kept] >= threshold])
-    if not len(kept):
-        raise UserError(f"--prune_threshold={threshold} closes all {len(gates)} gates; the widest is {gates.max():.3f}")
-    print(f"gates {', '.join(f'{gate:.3f}' for gate in gates)}: sub-modules {', '.join(map(str, kept))} kept")
-    return BGSNet(bgsnet.trunk, bgsnet.general_tail, bgsnet.general_predictor, bgsnet.bsnet.pruned(kept))
 
 
 def _cost(run, bgsnet):
@@ -300,6 +337,8 @@ def _naming_bad_images(run):
     """Turns TensorFlow's error about some image into one that names its file."""
     try:
         yield
-    except tf.errors.OpError:
+    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.PermissionDeniedError):
         images.find_undecodable(run.benchmark, np.concatenate([run.benchmark.train, run.test_rows]))
         raise
+    except tf.errors.ResourceExhaustedError as error:
+        raise UserError(f"out of memory ({str(error).splitlines()[0][:200]}); lower the batch size, --dry_run says what fits") from error

@@ -180,6 +180,9 @@ class BSNetConfig:
     eta_per_weight: bool = _option(
         False, "Divide L_div by the N·K weights it sums over, so that one --eta means the same for every network (not in the paper)."
     )
+    gates_go_on: bool = _option(
+        False, "sequential: gates go on training, at s_max, in the second phase; else they stand (§2.4 allows both)."
+    )
     instance_balance: bool = _option(True, "Instance weights w^t, Eq. 4; without them w^t = 1 and L_div is off.")
     diversity_loss: bool = _option(True, "L_div, Eq. 5.")
     dataset_balance: bool = _option(True, "Gates, Eq. 15; without them every sub-module counts fully.")

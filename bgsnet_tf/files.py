@@ -133,6 +133,8 @@ def naming_unwritable(directory):
     """Turns a failure to write below `directory`, for want of space or permission, into a `UserError`."""
     try:
         yield
+    except UserError:
+        raise
     except Exception as error:
         if _is_of(error, FULL_DISK):
             free = shutil.disk_usage(os.path.dirname(os.path.abspath(directory))).free
@@ -161,9 +163,9 @@ def locked(directory):
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except OSError as error:
-        if not os.path.islink(path):
-            raise
-        raise UserError(f"{path} is a link, which is not followed: remove it") from error
+        if os.path.islink(path):
+            raise UserError(f"{path} is a link, which is not followed: remove it") from error
+        raise UserError(f"{directory} cannot be written: {error.strerror}") from error
     with open(handle, "r+", errors="replace") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

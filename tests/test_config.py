@@ -93,6 +93,12 @@ def test_contradicting_flags_are_explained(values, message):
         config.Config(run=config.RunConfig(run_dir="runs/x")).replace(**values)
 
 
+def test_a_damaged_flagfile_of_a_run_is_explained(tmp_path):
+    (tmp_path / "config.flags").write_bytes(bytes(range(256)))
+    with pytest.raises(UserError, match="config.flags does not fit"):
+        config.of_run(parse(f"--run_dir={tmp_path}"))
+
+
 def test_a_folder_without_a_run_is_explained(tmp_path):
     with pytest.raises(UserError, match="holds no run"):
         config.of_run(parse(f"--run_dir={tmp_path}"))

@@ -6,6 +6,7 @@ Letters: R rows (an image, or an object in one), C classes, A attributes.
 import dataclasses
 import functools
 import hashlib
+import math
 import os
 from typing import Optional
 
@@ -96,7 +97,11 @@ class Benchmark:
 
         The validation classes play the unseen ones; of each other class a fixed share of the rows,
         those whose hash comes first and so the same in every run, plays `test_seen`.
+
+        Raises:
+          UserError: as `require_validation`.
         """
+        self.require_validation()
         parts = self.validation_rows()
         rows, ends = np.concatenate(parts), np.cumsum([len(part) for part in parts])
         classes = self.seen_classes
@@ -117,6 +122,17 @@ class Benchmark:
             center_attributes=self.center_attributes,
             upright=self.upright,
         )
+
+    def require_validation(self):
+        """Raises a `UserError` where `validation()` would leave too little to train on or to score."""
+        others = np.setdiff1d(self.seen_classes, self.validation_classes)
+        if len(others) < 2 or len(others) == len(self.seen_classes):
+            reason = f"{len(self.seen_classes)} seen classes leave no validation classes beside two that train"
+        elif VALIDATION_SEEN_SHARE * np.bincount(self.labels[self.train])[others].max() < 1:
+            reason = f"no class has the {math.ceil(1 / VALIDATION_SEEN_SHARE)} training images of which one is held out"
+        else:
+            return
+        raise UserError(f"{self.name} has no validation split: {reason}; give more, or do without --calibrate and --split=validation")
 
     def validation_rows(self):
         """The rows of this benchmark that `validation()` is made of, in its order: those of its train, test_seen and test_unseen."""

@@ -46,6 +46,18 @@ def evaluate_gzsl(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_c
     }
 
 
+def evaluate_unseen(scores, labels, seen_classes, unseen_classes, delta):
+    """T and U of one model, all that the unseen split alone says.
+
+    Args and errors: as `evaluate_gzsl`, of the unseen split.
+    """
+    scores = _checked_scores(scores, "scores")
+    seen_classes, unseen_classes = _checked_classes(seen_classes, unseen_classes, scores.shape[1])
+    labels = _checked_labels(labels, len(scores), unseen_classes, "unseen")
+    rivals = _rivals(scores, seen_classes, unseen_classes)
+    return {"T": per_class_accuracy(labels, rivals.unseen_class), "U": per_class_accuracy(labels, rivals.winner(delta))}
+
+
 def evaluate_branches(scores, labels_seen, labels_unseen, seen_classes, unseen_classes, deltas):
     """`evaluate_gzsl` of several branches that scored the same images.
 

@@ -129,6 +129,8 @@ def results(base, own, benchmark):
             _share(base, own, benchmark)
         _make_in_own_process(own)
         found = _read(own, expected)
+    if "AUSUC" not in found["fused"]:
+        raise UserError(f"{own.run.run_dir}: the data set has no test_seen rows, so there is no H to compare by; give some rows that split")
     return found
 
 

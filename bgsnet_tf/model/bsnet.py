@@ -22,7 +22,8 @@ class BalancePhase:
       epochs: its length; the gates' schedule spans it where they anneal.
       instance_balance: w^t is learnt and applied; else w^t = 1.
       eta: weight of L_div; 0 leaves it out.
-      train_gates: w^d is learnt; else the gates stand as they are at s_max.
+      train_gates: w^d is learnt; else the gates stand.
+      anneal: s follows Eq. 16 in this phase; else it is s_max.
     """
 
     name: str
@@ -30,21 +31,22 @@ class BalancePhase:
     instance_balance: bool
     eta: float
     train_gates: bool
+    anneal: bool
 
 
-def phases(style, eph_max, balance_epochs, instance_balance=True, eta=0.0, dataset_balance=True):
+def phases(style, eph_max, balance_epochs, instance_balance=True, eta=0.0, dataset_balance=True, gates_go_on=False):
     """The phases of a training style (§2.4).
 
-    sequential: the gates alone over `eph_max` epochs, then instance balance with gates that stand; parallel: both at
-    once over `eph_max` epochs. Without instance balance there is no L_div; the number of epochs stays, so that
-    variants differ in the method alone.
+    sequential: the gates alone over `eph_max` epochs, then instance balance with gates that stand, or that go on
+    training at s_max where `gates_go_on`; parallel: both at once over `eph_max` epochs. Without instance balance there
+    is no L_div; the number of epochs stays, so that variants differ in the method alone.
     """
     eta = eta if instance_balance else 0.0
     if style == "parallel":
-        return [BalancePhase("parallel", eph_max, instance_balance, eta, dataset_balance)]
+        return [BalancePhase("parallel", eph_max, instance_balance, eta, dataset_balance, True)]
     return [
-        BalancePhase("gates", eph_max, False, 0.0, dataset_balance),
-        BalancePhase("instance", balance_epochs, instance_balance, eta, False),
+        BalancePhase("gates", eph_max, False, 0.0, dataset_balance, True),
+        BalancePhase("instance", balance_epochs, instance_balance, eta, dataset_balance and gates_go_on, False),
     ]
 
 
@@ -101,16 +103,16 @@ class BSNet(GroupedModel):
         self.phase = phase
 
     def scale(self, training=False):
-        """s of Eq. 15: annealed while gates train, s_max ever after (§2.4), 1 without annealing."""
+        """s of Eq. 15: annealed in the phase of the gates, s_max ever after (§2.4), 1 without annealing."""
         if not self.annealing:
             return 1.0
-        if training and self.phase.train_gates:
+        if training and self.phase.anneal:
             return gate_scale(tf.cast(self.epoch, tf.float32), self.phase.epochs, self.s_max)
         return self.s_max
 
-    def gates(self):
-        """(N,) gates at inference."""
-        return self.gate.gates(self.scale()) if self.dataset_balance else tf.ones([len(self.tails)])
+    def gates(self, scale=None):
+        """(N,) gates at sharpness s = `scale`; by default as at inference."""
+        return self.gate.gates(self.scale() if scale is None else scale) if self.dataset_balance else tf.ones([len(self.tails)])
 
     def pruned(self, kept):
         """A copy with the sub-modules `kept` (indices) alone: exactly this network with the gates of all others at 0.

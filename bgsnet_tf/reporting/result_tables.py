@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bgsnet_tf import files
+from bgsnet_tf.errors import UserError
 from bgsnet_tf.evaluation import metrics
 from bgsnet_tf.text_table import format_table
 
@@ -98,8 +99,8 @@ def per_class_table(class_names, scores, labels_seen, labels_unseen, seen_classe
     return pd.concat(tables, ignore_index=True)
 
 
-def write_results(directory, results, per_class):
-    """Writes `results.json`, `results.csv` (a row per branch) and `per_class.csv`, in full precision.
+def write_results(directory, results, per_class=None):
+    """Writes `results.json`, `results.csv` (a row per branch) and, where it is given, `per_class.csv`, in full precision.
 
     Args:
       directory: where to; it is made if need be.
@@ -120,8 +121,9 @@ def write_results(directory, results, per_class):
     texts = {
         "results.json": json.dumps(results, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
         "results.csv": branches.to_csv(index=False, lineterminator="\n"),
-        "per_class.csv": per_class.to_csv(index=False, lineterminator="\n"),
     }
+    if per_class is not None:
+        texts["per_class.csv"] = per_class.to_csv(index=False, lineterminator="\n")
     for name, text in texts.items():
         files.write(directory / name, text)
 
@@ -154,10 +156,20 @@ def write_curves(directory, curves):
 
 
 def read_curve(directory, branch):
-    """The `metrics.SeenUnseenCurve` of a branch from the `calibration.csv` in a folder; None where there is none."""
+    """The `metrics.SeenUnseenCurve` of a branch from the `calibration.csv` in a folder; None where there is none.
+
+    Raises:
+      UserError: where it is damaged.
+    """
     path = pathlib.Path(directory) / CURVES
     if not path.is_file():
         return None
-    table = pd.read_csv(path, float_precision="round_trip")
-    table = table[table["branch"] == branch]
-    return metrics.SeenUnseenCurve(table["from_delta"].to_numpy()[1:], U=table["U"].to_numpy(), S=table["S"].to_numpy())
+    try:
+        table = pd.read_csv(path, float_precision="round_trip")
+        rows = table[table["branch"] == branch][["from_delta", "U", "S"]].to_numpy(np.float64)
+        if not len(rows) or not np.all(np.isfinite(rows[:, 1:])):
+            raise ValueError(f"no whole curve of {branch}")
+    except (ValueError, KeyError, OSError) as error:  # of pandas too
+        raise UserError(f"{path} is damaged ({files.printable(str(error))}); evaluate.py --run_dir={directory} writes it again") from error
+    switches, unseen, seen = rows.T
+    return metrics.SeenUnseenCurve(switches[1:], U=unseen, S=seen)

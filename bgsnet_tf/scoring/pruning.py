@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from bgsnet_tf.errors import UserError
 from bgsnet_tf.model import graph_costs
 from bgsnet_tf.model.bgsnet import BGSNet
 
@@ -47,6 +48,23 @@ def table(run, bgsnet, pruned, delta):
         }
         for k in range(len(gates))
     )
+
+
+def prune(bgsnet, threshold, count):
+    """The `BGSNet` with the sub-modules alone whose gates are at least `threshold`, at most `count` of them; 0 for no bound.
+
+    Raises:
+      UserError: without gates, or where all are below.
+    """
+    if bgsnet.bsnet is None or not bgsnet.bsnet.dataset_balance:
+        raise UserError("this run has no gates to prune by (--nobsnet or --nodataset_balance); export it without pruning flags")
+    gates = bgsnet.bsnet.gates().numpy()
+    kept = np.argsort(-gates, kind="stable")[: count or None]
+    kept = np.sort(kept[gates[kept] >= threshold])
+    if not len(kept):
+        raise UserError(f"--prune_threshold={threshold} closes all {len(gates)} gates; the widest is {gates.max():.3f}")
+    print(f"gates {', '.join(f'{gate:.3f}' for gate in gates)}: sub-modules {', '.join(map(str, kept))} kept")
+    return BGSNet(bgsnet.trunk, bgsnet.general_tail, bgsnet.general_predictor, bgsnet.bsnet.pruned(kept))
 
 
 def _costs(run, bgsnet, count):

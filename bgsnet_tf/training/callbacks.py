@@ -14,16 +14,15 @@ callbacks = tf.keras.callbacks
 
 
 class NotFinite(Exception):
-    """A loss is not finite.
+    """Says what is not finite after a step, as "the loss is nan".
 
     Attributes:
       position: before the step.
-      loss: its value.
     """
 
-    def __init__(self, position, loss):
-        super().__init__()
-        self.position, self.loss = position, loss
+    def __init__(self, position, what):
+        super().__init__(what)
+        self.position = position
 
 
 class Reached(Exception):
@@ -85,7 +84,7 @@ class RequireFinite(_Located):
 
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite(logs["loss"]):
-            raise NotFinite(self.position, logs["loss"])
+            raise NotFinite(self.position, f"the loss is {logs['loss']}")
         super().on_train_batch_end(batch)
 
 
@@ -147,6 +146,7 @@ class SaveProgress(_Located):
         self.saved_at = time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
+        self.before, self.loss = self.position, logs["loss"]
         super().on_train_batch_end(batch)
         if self.position.step:
             self._save_if_due()
@@ -154,6 +154,7 @@ class SaveProgress(_Located):
     def on_epoch_end(self, epoch, logs=None):
         better = "AUSUC" in logs and self.stage.is_best(epoch + 1, logs["AUSUC"])
         if self.run.any_worker(better and self.run.worker.is_chief)[0]:
+            self._require_finite()
             self.best.save(Position(epoch + 1))
             self.stage.note_time()
         self._save_if_due()
@@ -171,9 +172,15 @@ class SaveProgress(_Located):
             raise Interrupted(signal.SIGTERM)  # another process of this run was asked
 
     def _save(self):
+        self._require_finite()
         self.checkpoints.save(self.position)
         self.stage.note_time()
         self.saved_at = time.monotonic()
+
+    def _require_finite(self):
+        """A finite loss can have a gradient that is not: what it has made of the weights is no state to go back to."""
+        if not all(bool(tf.reduce_all(tf.math.is_finite(variable))) for variable in self.checkpoints.numbers()):
+            raise NotFinite(self.before, f"the loss is {self.loss}, but weights are not finite")
 
 
 class CountEpochs(callbacks.Callback):
@@ -227,36 +234,41 @@ class EpochSummary(callbacks.Callback):
 
 
 class BalanceSummary(callbacks.Callback):
-    """Writes gates, scale, margins, instance weights and the branches' scale to TensorBoard after every epoch.
+    """Writes gates at the scale of training, margins, instance weights and the branches' scale to TensorBoard after every epoch.
+
+    Margins and instance weights come with instance balance; before, they would all be 1.
 
     Args:
       directory: of the summaries.
       batch: (features, e_g) of a few training images, always the same.
       general: (B, A) GNet's attributes of those images, or None.
+      writes: whether this process does; all of a run compute the summaries, since they read variables of all.
     """
 
-    def __init__(self, directory, batch, general=None):
+    def __init__(self, directory, batch, general=None, writes=True):
         super().__init__()
-        self.directory, self.batch, self.general = directory, batch, general
+        self.directory, self.batch, self.general, self.writes = directory, batch, general, writes
 
     def on_train_begin(self, logs=None):
-        self.writer = tf.summary.create_file_writer(self.directory)
+        self.writer = tf.summary.create_file_writer(self.directory) if self.writes else tf.summary.create_noop_writer()
 
     def on_epoch_end(self, epoch, logs=None):
         bsnet = self.model
         weights, special = bsnet.weights_and_attributes(*self.batch)
-        gates = bsnet.gates()
-        margins = bsnet.margins(weights)
+        scale = bsnet.scale(training=True)
+        gates = bsnet.gates(scale)
         with self.writer.as_default(step=epoch):
-            tf.summary.scalar("balance/scale_s", bsnet.scale(training=True))
+            tf.summary.scalar("balance/scale_s", scale)
             tf.summary.histogram("balance/gates", gates)
             for i, gate in enumerate(gates):
                 tf.summary.scalar(f"gates/{i}", gate)
             tf.summary.scalar("balance/gates_over_half", tf.reduce_sum(tf.cast(gates > 0.5, tf.int32)))
-            tf.summary.histogram("balance/margin", margins)
-            tf.summary.scalar("balance/margin_mean", tf.reduce_mean(margins))
-            tf.summary.histogram("balance/instance_weights", weights)
-            tf.summary.scalar("balance/loss_div_per_weight", logs["loss_div"] / (weights.shape[1] * weights.shape[2]))
+            if bsnet.phase.instance_balance:
+                margins = bsnet.margins(weights)
+                tf.summary.histogram("balance/margin", margins)
+                tf.summary.scalar("balance/margin_mean", tf.reduce_mean(margins))
+                tf.summary.histogram("balance/instance_weights", weights)
+                tf.summary.scalar("balance/loss_div_per_weight", logs["loss_div"] / (weights.shape[1] * weights.shape[2]))
             tf.summary.scalar("branches/special_logit_std", self._logit_std(special))
             if self.general is not None:
                 tf.summary.scalar("branches/general_logit_std", self._logit_std(self.general))

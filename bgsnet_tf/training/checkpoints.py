@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-import resource
 import shutil
 import tempfile
 import time
@@ -15,8 +14,10 @@ import tensorflow as tf
 
 from bgsnet_tf import files
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.training import memory
 from bgsnet_tf.training.strategy import CHIEF
 
+STATE = "stage.json"
 PREFIX = "checkpoint"
 CHECKSUMS = "checksums.json"
 # What stages did that have these flags not on record, since there were none: runs of before November 2026.
@@ -27,8 +28,11 @@ BEFORE_THEIR_FLAGS = {
     "b_start": "random",
     "s_start": "random",
     "eta_per_weight": False,
+    "gates_go_on": False,
 }
 BEST = "best"  # the folder, beside those of the phases, of the best epoch by validation
+
+_NAME = re.compile(r"\d+-\d+")  # of a checkpoint
 
 
 class Position(NamedTuple):
@@ -54,12 +58,12 @@ class StageFolder:
     def __init__(self, run_dir, stage, settings, writes=True):
         self.path = os.path.join(run_dir, "checkpoints", stage)
         self.name, self._writes = stage, writes
-        self._state_path = os.path.join(self.path, "stage.json")
+        self._state_path = os.path.join(self.path, STATE)
         settings = json.loads(json.dumps(settings))
         if os.path.exists(self._state_path):
             self._state = files.read_json(self._state_path)
-            if self._state is None:
-                raise UserError(f"{self._state_path} is damaged; delete {self.path} to train the stage again")
+            if not _is_state(self._state):
+                raise UserError(f"{self._state_path} is damaged; add --redo={stage} to train the stage again")
             self._refuse_other(settings)
         else:
             self._state = {"settings": settings, "digest": None, "seconds": 0.0, "peak_memory_bytes": 0}
@@ -69,18 +73,28 @@ class StageFolder:
         return self._state["digest"] is not None
 
     @property
+    def restorable(self):
+        """Whether it is finished, and its result is whole."""
+        phases = [self.phase(name) for name in os.listdir(self.path) if name != BEST] if self.finished else []
+        newest = [
+            os.path.join(path, max(filter(_NAME.fullmatch, os.listdir(path)), default="none")) for path in phases if os.path.isdir(path)
+        ]
+        return any(map(_is_whole, newest))
+
+    @property
     def digest(self):
         """Hex digest of the finished stage's weights; later stages depend on it."""
         return self._state["digest"]
 
     @property
     def costs(self):
-        """`seconds` of training, and `peak_memory_bytes` of its process; None where they are not on record."""
+        """`seconds` of training, and `peak_memory_bytes` of the device meanwhile; None where they are not on record."""
         return {name: self._state.get(name) for name in ("seconds", "peak_memory_bytes")}
 
     def start(self):
         """Puts the settings on record before any checkpoint is written."""
         self._started = time.monotonic()
+        memory.reset_peak()
         if self._writes:
             with files.naming_unwritable(os.path.dirname(self.path)):
                 os.makedirs(self.path, exist_ok=True)
@@ -91,7 +105,7 @@ class StageFolder:
         now = time.monotonic()
         self._state["seconds"] += now - self._started
         self._started = now
-        self._state["peak_memory_bytes"] = max(self._state["peak_memory_bytes"], peak_memory())
+        self._state["peak_memory_bytes"] = max(self._state["peak_memory_bytes"], memory.peak())
         self._write()
 
     def is_best(self, epoch, score):
@@ -139,8 +153,30 @@ class StageFolder:
             }.get(name, f"--{name}={before.get(name)}, not {settings.get(name)}")
             more = f" ({len(changed)} differences in all)" if len(changed) > 1 else ""
             raise UserError(
-                f"{self.path} was trained with {what}{more}; give another --run_dir, or delete that folder to train the stage again"
+                f"{self.path} was trained with {what}{more}; give another --run_dir, or add --redo={self.name} to train the stage again"
             )
+
+
+def forget(run_dir, stage):
+    """Removes the checkpoints and the record of a stage; of one that is another run's, only the link. Returns whether it was there."""
+    path = os.path.join(run_dir, "checkpoints", stage)
+    if os.path.islink(path):
+        os.unlink(path)
+        return True
+    for entry in os.listdir(path) if os.path.isdir(path) else ():
+        phase = os.path.join(path, entry)
+        for name in os.listdir(phase) if os.path.isdir(phase) else ():
+            if _NAME.fullmatch(name):
+                shutil.rmtree(os.path.join(phase, name))
+    there = os.path.exists(os.path.join(path, STATE))
+    if there:
+        os.unlink(os.path.join(path, STATE))
+    return there
+
+
+def _is_state(state):
+    known = isinstance(state, dict) and isinstance(state.get("settings"), dict) and isinstance(state.get("digest"), (str, type(None)))
+    return known and all(isinstance(state.get(name, 0), (int, float, type(None))) for name in ("seconds", "peak_memory_bytes"))
 
 
 class PhaseCheckpoints:
@@ -161,8 +197,14 @@ class PhaseCheckpoints:
 
     def __init__(self, directory, model, optimizers=None, metrics=(), keep=2, worker=CHIEF):
         self.directory, self.keep, self.worker = directory, keep, worker
+        self._model, self._optimizers = model, (optimizers or {}).values()
         parts = {f"optimizer_{name}": optimizer for name, optimizer in (optimizers or {}).items()}
         self._checkpoint = tf.train.Checkpoint(model=model, metrics=list(metrics), **parts)
+
+    def numbers(self):
+        """The floating-point variables of network and optimizers."""
+        variables = [*self._model.variables, *(variable for optimizer in self._optimizers for variable in optimizer.variables())]
+        return [variable for variable in variables if variable.dtype.is_floating]
 
     def restore(self):
         """Fills weights, optimizers and metrics from the newest whole checkpoint. Returns its `Position`, None if there is none.
@@ -214,12 +256,16 @@ class PhaseCheckpoints:
 
     def _positions(self):
         names = os.listdir(self.directory) if os.path.isdir(self.directory) else []
-        return sorted(Position(*map(int, name.split("-"))) for name in names if re.fullmatch(r"\d+-\d+", name))
+        return sorted(Position(*map(int, name.split("-"))) for name in names if _NAME.fullmatch(name))
 
 
 def _is_whole(path):
     checksums = files.read_json(os.path.join(path, CHECKSUMS))
-    return bool(checksums) and all(files.checksum(os.path.join(path, name)) == value for name, value in checksums.items())
+    return (
+        isinstance(checksums, dict)
+        and bool(checksums)
+        and all(files.checksum(os.path.join(path, name)) == value for name, value in checksums.items())
+    )
 
 
 def weights_digest(model):
@@ -231,8 +277,3 @@ def weights_digest(model):
         if id(weight) not in gathered:
             digest.update(np.ascontiguousarray(weight.numpy()))
     return digest.hexdigest()
-
-
-def peak_memory():
-    """The most memory that this process has had in RAM, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

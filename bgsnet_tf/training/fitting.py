@@ -6,6 +6,7 @@ gathered so far, and keeps a single unchecked copy.
 
 import dataclasses
 import functools
+import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ from bgsnet_tf import interruption
 from bgsnet_tf.data.batches import Share
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.model.grouped import GroupedModel
-from bgsnet_tf.training import callbacks, diagnosis, optimizers
+from bgsnet_tf.training import callbacks, diagnosis, optimizers, strategy
 from bgsnet_tf.training.checkpoints import BEST, PhaseCheckpoints, Position
 
 
@@ -73,20 +74,22 @@ def fit_stage(run, stage, fit, phases):
       Interrupted: after a signal; the step is finished and saved.
     """
     phases = [phase for phase in phases if phase.epochs]
-    last = phases[-1]
+    first_epochs = dict(zip(phases, itertools.accumulate([0, *(phase.epochs for phase in phases)])))
+    left, last = phases, phases[-1]
     if stage.finished:
         last.prepare()
-        if PhaseCheckpoints(stage.phase(last.name), fit.saved).restore() == Position(last.epochs):
+        found = PhaseCheckpoints(stage.phase(last.name), fit.saved).restore()
+        if found == Position(last.epochs):
             return
         if not run.training:
             raise UserError(f"the checkpoint of the finished stage {stage.path} is damaged or missing; the same train.py command mends it")
         stage.reopen()
+        left = [last] if found else phases  # an older checkpoint of the last phase holds all of the ones before
     stage.start()
-    first_epoch = 0
-    for phase in phases:
+    for phase in left:
         phase.prepare()
-        _fit_phase(run, stage, fit, phase, first_epoch)
-        first_epoch += phase.epochs
+        _fit_phase(run, stage, fit, phase, first_epochs[phase])
+    strategy.settle(run.strategy, fit.saved.variables)
     stage.finish(fit.saved, [phase.name for phase in phases])
 
 
@@ -138,7 +141,7 @@ def _fit_from(run, stage, fit, phase, first_epoch, position, last_callback):
             verbose=0,
             callbacks=[
                 callbacks.KeepMetrics(position),
-                *([callbacks.ValidationScores(fit.score)] if run.scores_epochs else []),
+                *([callbacks.ValidationScores(functools.partial(_score, run, fit))] if run.scores_epochs else []),
                 *phase.callbacks(first_epoch),
                 *displays,
                 callbacks.RequireFinite(position, fit.steps),
@@ -148,13 +151,18 @@ def _fit_from(run, stage, fit, phase, first_epoch, position, last_callback):
         position = Position(end)
 
 
+def _score(run, fit):
+    strategy.settle(run.strategy, fit.saved.variables)
+    return fit.score()
+
+
 def _displays(run, stage, fit, phase, position):
     progress = callbacks.Progress(f"{stage.name} {phase.name}", fit.steps, position, phase.epochs)
     return [progress, callbacks.EpochSummary(os.path.join(run.logs(stage.name), "train"))]
 
 
-def _distributed(strategy, dataset):
-    """The strategy's form of `dataset`, a function from a `Share`: every process makes its own share alone."""
+def _distributed(devices, dataset):
+    """The form for a strategy's `devices` of `dataset`, a function from a `Share`: every process makes its own share alone."""
 
     def of_process(context):
         total = context.num_replicas_in_sync
@@ -163,14 +171,14 @@ def _distributed(strategy, dataset):
         # Known to be endless, it is not asked at every step, in all processes, whether it has ended.
         return own.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
-    return strategy.distribute_datasets_from_function(of_process)
+    return devices.distribute_datasets_from_function(of_process)
 
 
 def _explain(run, stage, fit, phase, first_epoch, checkpoints, failure):
     """What went wrong at a step, and in which tensor, found by repeating the steps since the last checkpoint."""
     failed, tensor = failure.position, None
     if run.strategy.num_replicas_in_sync == 1:
-        print(f"{stage.name} {phase.name}: the loss is {failure.loss}; repeating the steps since the last checkpoint to see why")
+        print(f"{stage.name} {phase.name}: {failure}; repeating the steps since the last checkpoint to see why")
         try:
             stop = functools.partial(callbacks.StopBefore, failed, fit.steps)
             _fit_from(run, stage, fit, phase, first_epoch, checkpoints.restore(), stop)
@@ -180,7 +188,7 @@ def _explain(run, stage, fit, phase, first_epoch, checkpoints, failure):
         except callbacks.NotFinite:
             pass  # an earlier step this time: operations that are not deterministic
     return (
-        f"{stage.name} {phase.name}: the loss is {failure.loss} at step {failed.step + 1} of epoch {failed.epoch + 1}"
+        f"{stage.name} {phase.name}: {failure} at step {failed.step + 1} of epoch {failed.epoch + 1}"
         + (f"; the first tensor that is not finite is {tensor}" if tensor else "")
-        + ". Lower the stage's learning rate; the last checkpoint before it is kept"
+        + f". Lower the stage's learning rate and add --redo={stage.name}; the last checkpoint before it is kept until then"
     )

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from bgsnet_tf.data import batches, episodes, images, trunk_cache
+from bgsnet_tf.errors import UserError
 from bgsnet_tf.model import backbone
 from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.model.bsnet import BSNet, phases
@@ -19,6 +20,7 @@ from bgsnet_tf.training.fitting import Fit, FitPhase, fit_stage
 
 STAGES = ("finetune", "meta", "bsnet")
 NOT_LEARNT_FROM = ("gnet", "meta", "bsnet", "trust_backbone")  # whether a stage is used, or a file read, does not change what is learnt
+TRAINED_AGAIN = {"": (), "finetune": STAGES, "meta": ("meta",), "bsnet": ("bsnet",)}  # with a stage that is: those that start from it
 SUMMARY_IMAGES = 256  # behind TensorBoard's histograms
 
 
@@ -50,10 +52,25 @@ def _build_bgsnet(run, train, open_cache):
     return BGSNet(gnet.trunk, gnet.tail, gnet.predictor if run.config.meta.gnet else None, bsnet)
 
 
-def check_folders(run):
-    """Raises a `UserError` where a stage's folder holds the work of other settings. Changes nothing."""
-    for name in STAGES:
+def check(run, redo=""):
+    """Raises a `UserError` for what would end the run hours later. Changes nothing.
+
+    Args:
+      run: the run.
+      redo: name of a stage that is to be trained again, with those that start from it.
+    """
+    for name in set(STAGES) - set(TRAINED_AGAIN[redo]):
         StageFolder(run.directory, name, stage_settings(run, name))
+    config, replicas = run.config, run.strategy.num_replicas_in_sync
+    sizes = {"finetune_batch_size": min(len(run.labels), config.finetune.finetune_batch_size)}
+    if config.meta.gnet and config.meta.meta:
+        sizes["meta_tasks"] = config.meta.meta_tasks
+    if config.bsnet.bsnet:
+        sizes["bsnet_batch_size"] = min(len(run.labels), config.bsnet.bsnet_batch_size)
+    for flag, size in sizes.items():
+        strategy.require_equal_parts(run.strategy, flag, size)
+    if config.run.xla and replicas > 1 and not tf.config.list_logical_devices("GPU"):
+        raise UserError(f"--xla compiles for one device or for GPUs, not for {replicas} CPUs; drop it, or add --strategy=one_device")
 
 
 def stage_settings(run, name):
@@ -78,7 +95,7 @@ def finetune(run, train=fit_stage):
     """Stage 1: backbone and f_g, supervised (§2.2). Returns `SupervisedGNet` and the digest of its weights."""
     settings = run.config.finetune
     stage = run.begin_seeded("finetune", stage_settings(run, "finetune"))
-    trunk, tail = build_backbone(run, "none" if stage.finished else run.config.backbone.backbone_weights)
+    trunk, tail = build_backbone(run, run.config.backbone.backbone_weights if run.training and not stage.restorable else "none")
     gnet = SupervisedGNet(trunk, tail, Predictor(run.class_attributes.shape[1], settings.g_hidden, name="f_g"), run.class_attributes)
     gnet(tf.zeros([1, *run.input_shape]))
 
@@ -164,7 +181,7 @@ def meta(run, gnet, finetuned, cache, train=fit_stage):
     if way < settings.way and not stage.finished:
         print(f"meta: {len(run.benchmark.seen_classes)} seen classes allow tasks of {way} classes, not --way={settings.way}")
     strategy.require_equal_parts(run.strategy, "meta_tasks", settings.meta_tasks)
-    embeddings = np.zeros([1, 1], np.float32) if stage.finished else cache().general
+    embeddings = cache().general if run.training and not stage.restorable else np.zeros([1, 1], np.float32)
     model = MetaGNet(
         gnet.predictor, embeddings, run.class_attributes, settings.inner_lr, settings.first_order, settings.episode_softmax == "task"
     )
@@ -196,7 +213,13 @@ def train_bsnet(run, gnet, finetuned, finetuned_predictor, cache, train=fit_stag
     if settings.eta_per_weight:
         eta /= settings.submodules * channels
     style = phases(
-        settings.training_style, settings.eph_max, settings.balance_epochs, settings.instance_balance, eta, settings.dataset_balance
+        settings.training_style,
+        settings.eph_max,
+        settings.balance_epochs,
+        settings.instance_balance,
+        eta,
+        settings.dataset_balance,
+        settings.gates_go_on,
     )
     bsnet = BSNet(
         [gnet.tail.copy(f"tail_{i}") for i in range(settings.submodules)],
@@ -246,4 +269,4 @@ def _bsnet_callbacks(run, gnet, cache, first_epoch):
     shown = np.stack([np.arange(min(SUMMARY_IMAGES, len(run.labels))), np.zeros(min(SUMMARY_IMAGES, len(run.labels)), int)], axis=1)
     batch = [tf.constant(array, tf.float32) for array in cache().gather(shown)]
     general = gnet.predictor(batch[1]) if run.config.meta.gnet else None
-    return [callbacks.CountEpochs(first_epoch), callbacks.BalanceSummary(run.logs("bsnet"), batch, general)]
+    return [callbacks.CountEpochs(first_epoch), callbacks.BalanceSummary(run.logs("bsnet"), batch, general, run.worker.is_chief)]

@@ -103,6 +103,17 @@ def _sum_over_replicas(strategy):
     return tf.function(lambda values: strategy.reduce("SUM", strategy.run(tf.identity, args=(values,)), axis=None))
 
 
+def settle(strategy, variables):
+    """Gives every replica the mean of what replicas gather apart: averages of batch norms, with or without --sync_batch_norm.
+
+    Training does not see it: an average of averages moves as they do.
+    """
+    for variable in variables if strategy.num_replicas_in_sync > 1 else ():
+        apart = variable.synchronization == tf.VariableSynchronization.ON_READ
+        if apart and variable.aggregation == tf.VariableAggregation.MEAN:
+            variable.assign(variable.read_value())
+
+
 def each_batch(strategy, function, batches):
     """Yields `function(batch)` as arrays for every batch, in order; the devices of this process take turns.
 

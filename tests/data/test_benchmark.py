@@ -50,6 +50,20 @@ def test_validation_is_made_of_training_rows_only():
         np.testing.assert_array_equal(validation.attributes[validation.labels[row]], benchmark.attributes[benchmark.labels[original]])
 
 
+@pytest.mark.parametrize(
+    "changed, reason",
+    [
+        ({"validation_classes": np.array([], int)}, "6 seen classes leave no validation classes"),
+        ({"validation_classes": np.arange(5)}, "leave no validation classes beside two that train"),
+        ({"train": np.flatnonzero((np.arange(80) % 10 >= 6) & (np.arange(80) < 60))}, "no class has the 5 training images"),
+    ],
+)
+def test_too_little_for_a_validation_split_is_named(changed, reason):
+    with pytest.raises(UserError, match=f"toy has no validation split: .*{reason}.*--calibrate"):
+        make(**changed).validation()
+    make(train=np.flatnonzero((np.arange(80) % 10 >= 5) & (np.arange(80) < 60))).validation()
+
+
 def test_validation_classes_are_the_unseen_ones():
     validation = make().validation()
     assert [validation.class_names[c] for c in validation.unseen_classes] == ["class 1", "class 4"]

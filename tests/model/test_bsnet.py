@@ -37,7 +37,7 @@ def sigmoid(x):
 
 
 def test_forward_pass_is_equations_4_and_15(parts):
-    bsnet = make(parts, BalancePhase("parallel", 4, True, 0.0, True))
+    bsnet = make(parts, BalancePhase("parallel", 4, True, 0.0, True, True))
     _, _, _, features, general, _ = parts
     special = np.stack([tail(features) for tail in bsnet.tails], axis=1)
     weights = bsnet.balance([special, general]).numpy()
@@ -49,11 +49,12 @@ def test_forward_pass_is_equations_4_and_15(parts):
 @pytest.mark.parametrize(
     "phase, options, training, expected",
     [
-        (BalancePhase("gates", 4, False, 0.0, True), {}, True, 1 / 5 + (5 - 1 / 5) * 2 / 3),
-        (BalancePhase("gates", 4, False, 0.0, True), {}, False, 5.0),
-        (BalancePhase("instance", 4, True, 0.0, False), {}, True, 5.0),
-        (BalancePhase("gates", 4, False, 0.0, True), {"annealing": False}, True, 1.0),
-        (BalancePhase("gates", 4, False, 0.0, True), {"annealing": False}, False, 1.0),
+        (BalancePhase("gates", 4, False, 0.0, True, True), {}, True, 1 / 5 + (5 - 1 / 5) * 2 / 3),
+        (BalancePhase("gates", 4, False, 0.0, True, True), {}, False, 5.0),
+        (BalancePhase("instance", 4, True, 0.0, False, False), {}, True, 5.0),
+        (BalancePhase("instance", 4, True, 0.0, True, False), {}, True, 5.0),
+        (BalancePhase("gates", 4, False, 0.0, True, True), {"annealing": False}, True, 1.0),
+        (BalancePhase("gates", 4, False, 0.0, True, True), {"annealing": False}, False, 1.0),
     ],
 )
 def test_scale_of_the_gates(parts, phase, options, training, expected):
@@ -72,20 +73,20 @@ def changed_by_a_step(bsnet, parts):
 
 
 def test_the_gates_phase_trains_tails_gates_and_predictor_only(parts):
-    bsnet = make(parts, BalancePhase("gates", 4, False, 0.0, True))
+    bsnet = make(parts, BalancePhase("gates", 4, False, 0.0, True, True))
     changed = changed_by_a_step(bsnet, parts)
     assert any("gate/w" in name for name in changed) and any("conv" in name for name in changed)
     assert any("f_s" in name for name in changed) and not any("instance_balance" in name for name in changed)
 
 
 def test_the_instance_phase_leaves_the_gates(parts):
-    changed = changed_by_a_step(make(parts, BalancePhase("instance", 4, True, 0.01, False)), parts)
+    changed = changed_by_a_step(make(parts, BalancePhase("instance", 4, True, 0.01, False, False)), parts)
     assert any("instance_balance" in name for name in changed) and not any("gate/w" in name for name in changed)
 
 
 def test_the_loss_is_equation_17(parts):
     _, _, _, features, general, phi = parts
-    bsnet = make(parts, BalancePhase("parallel", 4, True, 0.01, True))
+    bsnet = make(parts, BalancePhase("parallel", 4, True, 0.01, True, True))
     bsnet.epoch.assign(3)
     labels = np.arange(B) % C
     weights, attributes = bsnet.weights_and_attributes(features, general, training=True)
@@ -96,7 +97,7 @@ def test_the_loss_is_equation_17(parts):
 
 @pytest.mark.parametrize("options", [{"dataset_balance": False}])
 def test_without_dataset_balance_every_gate_is_one(parts, options):
-    phase = BalancePhase("instance", 2, False, 0.0, False)
+    phase = BalancePhase("instance", 2, False, 0.0, False, False)
     bsnet = make(parts, phase, **options)
     _, _, _, features, general, _ = parts
     np.testing.assert_array_equal(bsnet.gates(), np.ones(N))
@@ -106,24 +107,27 @@ def test_without_dataset_balance_every_gate_is_one(parts, options):
 
 def test_phases_of_the_training_styles():
     assert phases("sequential", 100, 20, True, 0.1, True) == [
-        BalancePhase("gates", 100, False, 0.0, True),
-        BalancePhase("instance", 20, True, 0.1, False),
+        BalancePhase("gates", 100, False, 0.0, True, True),
+        BalancePhase("instance", 20, True, 0.1, False, False),
     ]
-    assert phases("parallel", 100, 20, True, 0.1, True) == [BalancePhase("parallel", 100, True, 0.1, True)]
+    assert phases("parallel", 100, 20, True, 0.1, True) == [BalancePhase("parallel", 100, True, 0.1, True, True)]
     assert all(phase.eta == 0 and not phase.instance_balance for phase in phases("sequential", 9, 9, False, 0.1))
+    _, second = phases("sequential", 100, 20, True, 0.1, gates_go_on=True)
+    assert second.train_gates and not second.anneal
+    assert not phases("sequential", 100, 20, dataset_balance=False, gates_go_on=True)[1].train_gates
 
 
 def test_second_phase_keeps_the_first_ones_gates_in_the_prediction(parts):
-    bsnet = make(parts, BalancePhase("gates", 4, False, 0.0, True))
+    bsnet = make(parts, BalancePhase("gates", 4, False, 0.0, True, True))
     _, _, _, features, general, _ = parts
     before = bsnet((features, general))
-    bsnet.enter(BalancePhase("instance", 4, False, 0.0, False))
+    bsnet.enter(BalancePhase("instance", 4, False, 0.0, False, False))
     np.testing.assert_array_equal(bsnet((features, general)), before)
 
 
 def test_fusion_is_the_sum_of_both_branches(parts):
     trunk, tail, images, _, _, phi = parts
-    general, bsnet = Predictor(A), make(parts, BalancePhase("instance", 4, True, 0.0, False))
+    general, bsnet = Predictor(A), make(parts, BalancePhase("instance", 4, True, 0.0, False, False))
     outputs = BGSNet(trunk, tail, general, bsnet)(images)
     np.testing.assert_allclose(outputs["fused"], outputs["general"] + outputs["special"], rtol=1e-5, atol=1e-6)
     alone = BGSNet(trunk, tail, general)(images)

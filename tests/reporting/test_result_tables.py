@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bgsnet_tf.errors import UserError
 from bgsnet_tf.evaluation import metrics
 from bgsnet_tf.reporting import result_tables
 
@@ -130,3 +131,12 @@ def test_a_verdict_on_each_reference_is_a_sentence():
         "fused loses to eszsl in T (-2.0, -3.0 to -1.0), beats eszsl in AUSUC (+1.5, +0.5 to +2.5); 95 % intervals over test images",
     ]
     assert result_tables.format_table({**found, "deltas": {"fused": 0.0, "linear": 0.0}}).splitlines()[-2:] == result_tables.verdicts(found)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe\x00", b"branch,U\nfused,1\n", b"branch,from_delta,U,S,H\nfused,x,1,1,1\n", b"a,b\n1,2,3,4\n"]
+)
+def test_a_damaged_curve_is_one_line(tmp_path, content):
+    (tmp_path / "calibration.csv").write_bytes(content)
+    with pytest.raises(UserError, match="calibration.csv is damaged .*evaluate.py --run_dir="):
+        result_tables.read_curve(tmp_path, "fused")

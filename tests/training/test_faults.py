@@ -1,5 +1,7 @@
 """Real faults: a full disk, a folder that cannot be written or is in use, damaged checkpoints, losses that are not finite."""
 
+import contextlib
+import io
 import json
 import os
 import pathlib
@@ -7,9 +9,14 @@ import subprocess
 import sys
 
 import pytest
+import tensorflow as tf
 
 from bgsnet_tf import commands, files
+from bgsnet_tf.data import images
+from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.training import stages
+from bgsnet_tf.training.run import Run
 from tests.conftest import ROOT
 from tests.training.test_stages import assert_equal, attributes, train, without_stages
 
@@ -72,6 +79,68 @@ def test_damaged_checkpoints_of_a_finished_stage(trained, copied):
     with pytest.raises(UserError, match="bsnet is damaged or missing; the same train.py command mends it"):
         commands.evaluate(copied)
     assert_equal(attributes(train(copied), copied), attributes(train(trained[0]), copied))
+
+
+def test_a_damaged_newest_checkpoint_of_a_finished_stage_repeats_its_last_phase_alone(trained, copied, capsys):
+    newest = sorted(pathlib.Path(copied.run.run_dir, "checkpoints", "bsnet", "instance").iterdir())[-1]
+    _flip_a_byte(next(newest.glob("*.data-*")))
+    with contextlib.redirect_stdout(io.StringIO()):
+        run = Run(copied, load_benchmark(copied.data), training=True)
+        mended = stages.build_bgsnet(run)
+    shown = capsys.readouterr().err
+    assert "bsnet instance" in shown and "bsnet gates" not in shown
+    assert_equal(attributes(mended, copied), attributes(train(trained[0]), copied))
+
+
+@pytest.mark.parametrize("stage, phase", [("meta", "episodes"), ("finetune", "all")])
+def test_a_damaged_finished_stage_trains_on_what_it_first_trained_on(trained, copied, stage, phase):
+    """Its data and its backbone's weights, which a stage that is only restored goes without."""
+    for checkpoint in pathlib.Path(copied.run.run_dir, "checkpoints", stage, phase).iterdir():
+        _flip_a_byte(next(checkpoint.glob("*.data-*")))
+    assert_equal(attributes(train(copied), copied), attributes(train(trained[0]), copied))
+
+
+def test_a_stage_is_forgotten_and_trained_with_another_flag(copied, capsys):
+    config = copied.replace(s_max=3.0)
+    with pytest.raises(UserError, match="--s_max=5.0, not 3.0; .* add --redo=bsnet"):
+        commands.fit(config)
+    before = stage_state(copied, "finetune"), stage_state(copied, "meta")
+    with contextlib.redirect_stderr(io.StringIO()):
+        commands.fit(config, redo="bsnet")
+    assert "stage bsnet of" in capsys.readouterr().out
+    assert (stage_state(copied, "finetune"), stage_state(copied, "meta")) == before
+    assert stage_state(copied, "bsnet")["settings"]["s_max"] == 3.0 and stage_state(copied, "bsnet")["digest"]
+
+
+def test_an_infinite_gradient_of_a_finite_loss_is_not_saved(copied):
+    """The step has a finite loss; what it makes of the weights has none."""
+    without_stages(copied, "finetune", "meta", "bsnet")
+    broken = copied.replace(finetune_lr=3e38, finetune_optimizer="SGD", finetune_weight_decay=0.0, warmup=0.0, checkpoint_every=0.0)
+    with pytest.raises(UserError, match=r"finetune heads: the loss is [\d.]+, but weights are not finite at step 1 of .* --redo=finetune"):
+        train(broken)
+    assert os.listdir(pathlib.Path(broken.run.run_dir, "checkpoints", "finetune", "heads")) == ["000000-000000"]
+
+
+def test_running_out_of_memory_is_no_bad_image(copied, monkeypatch):
+    monkeypatch.setattr(stages, "build_bgsnet", lambda run: tf.zeros([10**15]))
+    monkeypatch.setattr(images, "find_undecodable", None)
+    with pytest.raises(UserError, match="out of memory"):
+        commands.fit(copied)
+
+
+def test_results_that_cannot_be_written_are_printed_and_one_line(copied, capsys):
+    path = pathlib.Path(copied.run.run_dir, "results.json")
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UserError, match="cannot be written: .*results.json"):
+        commands.evaluate(copied, html=False)
+    assert "fused" in capsys.readouterr().out
+
+
+def test_a_disk_that_is_full_while_results_are_written(copied, file_size_limit):
+    with file_size_limit(100), pytest.raises(UserError, match="disk is full"):
+        commands.evaluate(copied, html=False)
+    assert not unfinished_files(copied)
 
 
 def _flip_a_byte(path):

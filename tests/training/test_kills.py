@@ -49,12 +49,12 @@ def check(arguments, tmp_path, count, parts):
     return met
 
 
-def test_four_kills_of_a_tiny_run(tmp_path):
+def test_six_kills_of_a_tiny_run(tmp_path):
     settings = tiny_config_below(tmp_path).replace(
         finetune_head_epochs=20, finetune_epochs=20, meta_epochs=30, meta_steps=20, eph_max=15, balance_epochs=15
     )
     arguments = [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in settings.values().items()]
-    check(arguments, tmp_path, 4, parts=())
+    check(arguments, tmp_path, 6, parts=())
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """Two replicas compute what one does, in one process and in two, and a process that is lost ends the others."""
 
+import concurrent.futures
 import json
+import multiprocessing
 import os
 import pathlib
 import socket
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bgsnet_tf.training import strategy
 from tests.conftest import ROOT, tiny_config_below
 
 # At least 20 steps of every stage. Adam would make jumps of the sign of a gradient that is 0 but for rounding, and so
@@ -107,6 +110,55 @@ def test_two_replicas_in_one_process_equal_one(one, tmp_path):
     settings = one[0].replace(strategy="mirrored", run_dir=str(tmp_path / "run"))
     finish(start(settings, replicas=2))
     assert_close(weights(settings), one[1])
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ({"bsnet_batch_size": 7}, "--bsnet_batch_size"),
+        ({"meta_tasks": 3}, "--meta_tasks"),
+        ({"xla": True}, "--xla compiles for one device or for GPUs, not for 2 CPUs"),
+    ],
+)
+def test_what_several_replicas_cannot_do_is_said_before_the_first_step(tmp_path, flags, message):
+    settings = tiny_config_below(tmp_path).replace(strategy="mirrored", **flags)
+    process = start(settings, replicas=2)
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 1 and message in output and "Traceback" not in output, output
+    assert not pathlib.Path(settings.run.run_dir).exists()
+
+
+def averages():
+    """(before, after) `settle`: the moving mean of a batch norm on each of two replicas that have seen other images, and as a whole.
+
+    Needs a process in which TensorFlow has not begun.
+    """
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+    devices = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with devices.scope():
+        norm, counted = tf.keras.layers.BatchNormalization(momentum=0.5), tf.keras.metrics.Sum()
+        norm.build([None, 1])
+        counted.update_state(3.0)
+        images = devices.experimental_distribute_values_from_function(
+            lambda context: tf.fill([2, 1], 4.0 * context.replica_id_in_sync_group)
+        )
+        devices.run(lambda batch: norm(batch, training=True), args=(images,))
+        found = []
+        for _ in range(2):
+            apart = [float(value) for value in devices.experimental_local_results(norm.moving_mean)]
+            found.append((*apart, float(norm.moving_mean), float(counted.result())))
+            strategy.settle(devices, [*norm.variables, *counted.variables])
+    return found
+
+
+def _images_of_replica(context):
+    return tf.fill([2, 1], 4.0 * context.replica_id_in_sync_group)
+
+
+def test_replicas_settle_on_the_mean_of_their_averages():
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        before, after = pool.submit(averages).result()
+    assert before == (0.0, 2.0, 1.0, 3.0) and after == (1.0, 1.0, 1.0, 3.0)
 
 
 def test_two_processes_equal_one(one, tmp_path):

@@ -1,5 +1,6 @@
 """How much memory the device that trains has, and how much of it this process holds. No other room asks the machine that."""
 
+import contextlib
 import pathlib
 import re
 import resource
@@ -31,7 +32,8 @@ def reset_peak():
         tf.config.experimental.reset_memory_stats(gpu.name)
         return
     if CLEAR_REFS.exists():
-        CLEAR_REFS.write_text("5")  # proc(5): resets the high-water mark of resident memory
+        with contextlib.suppress(OSError):  # where a container forbids it, the peak is that of the whole process
+            CLEAR_REFS.write_text("5")  # proc(5): resets the high-water mark of resident memory
 
 
 def peak():
