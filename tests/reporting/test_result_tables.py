@@ -130,7 +130,7 @@ def test_a_verdict_on_each_reference_is_a_sentence():
         "95 % intervals over test images",
         "fused loses to eszsl in T (-2.0, -3.0 to -1.0), beats eszsl in AUSUC (+1.5, +0.5 to +2.5); 95 % intervals over test images",
     ]
-    assert result_tables.format_table({**found, "deltas": {"fused": 0.0, "linear": 0.0}}).splitlines()[-2:] == result_tables.verdicts(found)
+    assert result_tables.table({**found, "deltas": {"fused": 0.0, "linear": 0.0}}).splitlines()[-2:] == result_tables.verdicts(found)
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def test_results_that_cannot_be_written_are_printed_and_one_line(copied, capsys)
 
 
 def test_a_disk_that_is_full_while_results_are_written(copied, file_size_limit):
-    with file_size_limit(100), pytest.raises(UserError, match="disk is full"):
+    with file_size_limit(2000), pytest.raises(UserError, match="disk is full"):
         commands.evaluate(copied, html=False)
     assert not unfinished_files(copied)
 
