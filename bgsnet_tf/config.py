@@ -95,8 +95,7 @@ class BackboneConfig:
     )
     trust_backbone: bool = _option(
         False,
-        "Load a model file that holds code (a Lambda or custom layer, a SavedModel): it runs with your rights. "
-        "Only taken from the command line, never from a file.",
+        "Load a model file with code (Lambda or custom layers, a SavedModel): it runs with your rights. Only from the command line.",
         stored=False,
     )
     batch_norm: str = _option(

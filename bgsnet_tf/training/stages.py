@@ -59,7 +59,7 @@ def check(run, redo=""):
       run: the run.
       redo: name of a stage that is to be trained again, with those that start from it.
     """
-    for name in set(STAGES) - set(TRAINED_AGAIN[redo]):
+    for name in (name for name in STAGES if name not in TRAINED_AGAIN[redo]):
         StageFolder(run.directory, name, stage_settings(run, name))
     config, replicas = run.config, run.strategy.num_replicas_in_sync
     sizes = {"finetune_batch_size": min(len(run.labels), config.finetune.finetune_batch_size)}
