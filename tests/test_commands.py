@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from bgsnet_tf import commands
 from tests.conftest import ROOT
 
 
@@ -71,6 +72,16 @@ def test_train_and_evaluate_as_a_user_does(tiny_config):
     assert result.returncode == 0, result.stderr
     assert "fused" in result.stdout and "0.50" in result.stdout
     assert os.path.exists(os.path.join(tiny_config.run.run_dir, "results.json"))
+
+
+def test_without_test_seen_rows_t_and_u_are_given(tiny_config, tiny_dir, capsys):
+    rows = (tiny_dir / "images.csv").read_text().splitlines()
+    (tiny_dir / "images.csv").write_text("\n".join(row for row in rows if not row.endswith("test_seen")) + "\n")
+    config = tiny_config.replace(finetune_head_epochs=0, finetune_epochs=1, meta=False, bsnet=False)
+    commands.fit(config)
+    results = commands.evaluate(config)
+    assert set(results["fused"]) == {"T", "U"} and "no test_seen rows, so no S, H, AUSUC" in capsys.readouterr().out
+    assert not os.path.exists(os.path.join(config.run.run_dir, "report.html"))
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,13 @@ def test_a_tie_goes_to_the_lowest_index_whether_seen_or_unseen():
     assert metrics.predict_gzsl(scores[:, [1, 0, 2, 3]], [1, 2], [0, 3], 0.5) == [0]
 
 
+@pytest.mark.parametrize("delta", [-0.3, 0.0, 0.5])
+def test_the_unseen_split_alone_gives_t_and_u(delta):
+    case = random_case(3, levels=4)
+    whole = metrics.evaluate_gzsl(*case, delta)
+    assert metrics.evaluate_unseen(*case[2:], delta) == {"T": whole["T"], "U": whole["U"]}
+
+
 def test_classes_outside_both_sets_are_never_predicted():
     scores_seen, labels_seen, scores_unseen, labels_unseen, seen, unseen = random_case(2)
     wide_seen, wide_unseen = (np.insert(scores, 3, 99.0, axis=1) for scores in (scores_seen, scores_unseen))
