@@ -11,6 +11,7 @@ from scipy import optimize, special
 from bgsnet_tf.evaluation import metrics
 
 HELD_OUT = 5  # one row in so many
+LEAST_DEVIATION = 1e-6  # of a channel that never varies
 LOG_SCALES = (-5.0, 10.0)
 EXPONENTS = range(-3, 4)  # the powers of ten that the ESZSL paper searches for both regularisers
 
@@ -63,6 +64,17 @@ def classifier_start(features, labels, class_attributes):
 
     log_scale = optimize.minimize_scalar(cross_entropy, bounds=LOG_SCALES, method="bounded").x
     return np.exp(log_scale) * closed_form(np.ones(len(features), bool))
+
+
+def standardized_classifier(features, labels, class_attributes):
+    """A function from features (rows, K) to attributes (rows, A): `classifier_start` on channels standardised by these features.
+
+    Args: as `classifier_start`.
+    """
+    features = np.asarray(features, np.float64)
+    mean, deviation = features.mean(axis=0), np.maximum(features.std(axis=0), LEAST_DEVIATION)
+    weights = classifier_start((features - mean) / deviation, labels, class_attributes)
+    return lambda x: (x - mean) / deviation @ weights
 
 
 def choose(features, labels, class_attributes, test_features, test_labels, test_class_attributes):

@@ -97,17 +97,16 @@ def _score(split, standardized, seed):
     """Model to T and AUSUC in percent on a validation split of features; the linear map standardises by itself."""
     from bgsnet_tf.evaluation import eszsl, linear, metrics
 
-    seen = split.seen_classes
-    features = split.features.astype(np.float64)
+    seen, features, phi = split.seen_classes, split.features, split.phi
+    training = features[split.train], seen.searchsorted(split.labels[split.train]), phi[seen]
     if standardized:
-        of_train = features[split.train]
-        features = (features - of_train.mean(axis=0)) / np.maximum(of_train.std(axis=0), 1e-6)
-    labels, phi = seen.searchsorted(split.labels[split.train]), split.phi
-    weights = eszsl.classifier_start(features[split.train], labels, phi[seen])
-    attributes = {"closed form": features @ weights}
-    if standardized:
-        last = next(itertools.islice(linear.maps(split.features[split.train], labels, phi[seen], seed), linear.EPOCHS - 1, None))
-        attributes["linear"] = last(split.features)
+        maps = linear.maps(*training, seed)
+        attributes = {
+            "closed form": eszsl.standardized_classifier(*training)(features),
+            "linear": next(itertools.islice(maps, linear.EPOCHS - 1, None))(features),
+        }
+    else:
+        attributes = {"closed form": features @ eszsl.classifier_start(*training)}
     found = {}
     for model, predicted in attributes.items():
         scores = predicted @ phi.T

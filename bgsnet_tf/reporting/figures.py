@@ -20,6 +20,7 @@ BRANCH_STYLES = {
     "general": ("#D55E00", "--", "s"),
     "special": ("#009E73", "-.", "^"),
     "linear": ("#CC79A7", ":", "D"),
+    "least_squares": ("#F0E442", ":", "X"),
     "eszsl": ("#56B4E9", ":", "v"),
     "eszsl_tuned": ("#999999", ":", "P"),
 }

@@ -21,6 +21,7 @@ CURVES = "calibration.csv"
 BRANCHES = ("fused", "general", "special")
 REFERENCES = {
     "linear": "one linear f_g (Eq. 1) on features before any training",
+    "least_squares": "the closed form that --g_start=least_squares starts from, on standardised features before any training",
     "eszsl": "ESZSL on features before any training",
     "eszsl_tuned": "ESZSL on e_g after fine-tuning",
 }

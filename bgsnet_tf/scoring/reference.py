@@ -1,7 +1,7 @@
 """What training has to beat: one linear f_g, and ESZSL, on features that a run does not train, in the run's own protocol.
 
-`linear` and `eszsl` see the pooled features of the backbone as it came, before fine-tuning; `eszsl_tuned` sees those of the
-fine-tuned one. Epochs, regularisers and δ are chosen on the validation split.
+`linear`, `least_squares` and `eszsl` see the pooled features of the backbone as it came, before fine-tuning; `eszsl_tuned` sees
+those of the fine-tuned one. Epochs, regularisers and δ are chosen on the validation split.
 Letters: n test rows, R rows, K channels, A attributes.
 """
 
@@ -41,7 +41,7 @@ class Reference:
 def score(run, bgsnet, embeddings, validation_dir):
     """Name to `Reference` for all that make sense for a run.
 
-    A backbone that starts at random has no features to speak of before it is trained, so `linear` and `eszsl` are left out
+    A backbone that starts at random has no features to speak of before it is trained, so they are left out
     there, as they are where its weights can no longer be had; `eszsl_tuned` is left out where no stage has cached e_g, and
     all of them where the data set has too few images for a validation split.
 
@@ -60,7 +60,7 @@ def score(run, bgsnet, embeddings, validation_dir):
     features = run.benchmark.features if run.benchmark.features is not None else _as_it_came(run)
     if features is not None:
         splits = _splits(run, features)
-        found = {"linear": _linear(*splits, run.config.run.seed), "eszsl": _eszsl(*splits)}
+        found = {"linear": _linear(*splits, run.config.run.seed), "least_squares": _least_squares(*splits), "eszsl": _eszsl(*splits)}
     if run.benchmark.features is None and (run.config.bsnet.bsnet or (run.config.meta.gnet and run.config.meta.meta)):
         found["eszsl_tuned"] = _eszsl(*_splits(run, _fine_tuned(run, bgsnet, embeddings)), _chosen_before(run, validation_dir))
     return found
@@ -110,6 +110,11 @@ def _linear(own, validation, seed):
     delta = validation.best_delta(maps[epochs - 1])
     final = maps[epochs - 1] if own is validation else next(itertools.islice(linear.maps(*own.training, seed), epochs - 1, None))
     return Reference(own.attributes(final), delta, {"epochs": epochs})
+
+
+def _least_squares(own, validation):
+    delta = validation.best_delta(eszsl.standardized_classifier(*validation.training))
+    return Reference(own.attributes(eszsl.standardized_classifier(*own.training)), delta, {})
 
 
 def _eszsl(own, validation, chosen_before=None):

@@ -87,8 +87,8 @@ def test_all_references_are_rows_of_the_results(pretrained, tmp_path):
     printed = io.StringIO()
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(printed):
         results = commands.evaluate(config)
-    names = ["fused", "general", "special", "linear", "eszsl", "eszsl_tuned"]
-    assert [line.split()[0] for line in printed.getvalue().splitlines()[1:7]] == names and list(results["deltas"]) == names
+    names = ["fused", "general", "special", "linear", "least_squares", "eszsl", "eszsl_tuned"]
+    assert [line.split()[0] for line in printed.getvalue().splitlines()[1:8]] == names and list(results["deltas"]) == names
     assert 1 <= results["chosen"]["linear"]["epochs"] <= 30 and set(results["chosen"]["eszsl_tuned"]) == {"gamma", "lambda"}
     attributes = files.read_arrays(tmp_path / "copy" / "attributes.npz")
     benchmark = commands.open_run(config).benchmark
