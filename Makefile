@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN_DIR ?= runs/demo
 JOBS ?= 2
+TESTS ?= tests
 BENCHMARKS ?= convolutions bsnet_step bsnet_epoch meta_training ausuc image_pipeline cache_build inference start_up growth
 
 .PHONY: demo playground test test-all lint bench
@@ -21,7 +22,7 @@ $(RUN_DIR)/export/1:
 
 # One thread an operation: two processes whose threads wait for each other are slower than either alone.
 test: $(VENV)/.installed-dev
-	TF_NUM_INTRAOP_THREADS=1 $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile
+	TF_NUM_INTRAOP_THREADS=1 $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
 
 test-all: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -m "slow or not slow"
@@ -30,6 +31,7 @@ lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/codespell bgsnet_tf tests benchmarks configs docs requirements .github *.md *.py
 
 # In an environment of its own, since it needs PyTorch; one benchmark alone: .venv-bench/bin/python -m benchmarks.NAME
 bench:
@@ -45,6 +47,6 @@ $(VENV)/.installed: requirements.txt $(VENV)/bin/pip
 	$(VENV)/bin/pip install -r requirements.txt
 	touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+$(VENV)/.installed-dev: requirements-dev.txt $(wildcard requirements/*.txt) $(VENV)/.installed
 	$(VENV)/bin/pip install -r requirements-dev.txt
 	touch $@

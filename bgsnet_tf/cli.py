@@ -5,7 +5,7 @@ import sys
 
 from absl import app, flags, logging
 
-from bgsnet_tf import config, interruption
+from bgsnet_tf import config, flagfiles, interruption
 from bgsnet_tf.errors import Interrupted, UserError
 
 
@@ -41,13 +41,16 @@ def run(main):
         return 0
 
     config.define_flags()
-    for flag in flags.FLAGS.flags_by_module_dict()[config.__name__]:
+    defined = flags.FLAGS.flags_by_module_dict()
+    for flag in [*defined.get(main.__module__, []), *defined[config.__name__]]:
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)  # so that --help lists them
+    program = sys.modules["__main__"]
+    program.__doc__ = program.__doc__ or sys.modules[main.__module__].__doc__  # with which --help begins; a console script has none
     app.run(guarded, flags_parser=_parse)
 
 
 def _parse(arguments):
     try:
-        return app.parse_flags_with_usage(arguments)
-    except (UnicodeDecodeError, OSError) as error:
-        sys.exit(f"error: a flagfile cannot be read as text: {error}")
+        return app.parse_flags_with_usage([arguments[0], *flagfiles.expand(arguments[1:])])
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -12,7 +12,12 @@ def main():
     commands.export(settings, flags.FLAGS.prune_threshold, flags.FLAGS.prune_to)
 
 
-if __name__ == "__main__":
+def command():
+    """Defines the flags of this command and runs it."""
     flags.DEFINE_float("prune_threshold", 0.0, "Leave out sub-modules whose gate is below; 0.5 is a gate that is closed.", 0.0, 1.0)
     flags.DEFINE_integer("prune_to", 0, "Keep only this many sub-modules, those of the widest gates; 0 keeps all.", 0)
     cli.run(main)
+
+
+if __name__ == "__main__":
+    command()

@@ -54,7 +54,8 @@ def _write(path, rows):
         raise UserError(f"--output={path} cannot be written: {error.strerror}") from error
 
 
-if __name__ == "__main__":
+def command():
+    """Defines the flags of this command and runs it."""
     flags.DEFINE_string("export_dir", "", "Version folder of an export.")
     flags.DEFINE_string("images", "", "Folder of JPEG and PNG files, or a pattern.")
     flags.DEFINE_string(
@@ -64,3 +65,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer("top_k", 1, "How many classes an image gets, best first.", 1)
     flags.DEFINE_integer("batch_size", 32, "Images computed at a time.", 1, 4096)
     cli.run(main)
+
+
+if __name__ == "__main__":
+    command()

@@ -7,7 +7,7 @@ import pathlib
 import bgsnet_tf
 
 PACKAGE = pathlib.Path(bgsnet_tf.__file__).parent
-BASE = {"errors", "files", "interruption", "config", "cli", "names", "text_table", "private_api"}
+BASE = {"errors", "files", "flagfiles", "interruption", "config", "cli", "names", "text_table", "private_api"}
 BELOW = {  # room to what it may import
     **dict.fromkeys(BASE, BASE),
     "private_api": set(),
@@ -24,7 +24,7 @@ BELOW["planning"] = BELOW["reporting"] = BELOW["scoring"] | {"scoring"}
 BELOW["commands"] = BELOW["reporting"] | {"planning", "reporting"}
 BELOW["predict"] = BASE | {"exported", "serving"}
 BELOW["playground"] = BELOW["predict"] | {"data"}
-BELOW["export"] = BELOW["experiments"] = BELOW["commands"] | {"commands"}
+BELOW["train"] = BELOW["evaluate"] = BELOW["export"] = BELOW["experiments"] = BELOW["commands"] | {"commands"}
 
 
 def imports():

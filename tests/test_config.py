@@ -6,15 +6,14 @@ import glob
 import pytest
 from absl import flags
 
-from bgsnet_tf import config
+from bgsnet_tf import config, flagfiles
 from bgsnet_tf.errors import UserError
 
 
 def parse(*arguments):
     values = flags.FlagValues()
-    flags.DEFINE_multi_string("flagfile", [], "", flag_values=values)
     config.define_flags(values)
-    values(["program", *arguments])
+    values(["program", *flagfiles.expand(arguments)])
     return values
 
 

@@ -196,7 +196,12 @@ def main():
         raise UserError(f"{data.dataset} is not ready: {len(report.problems)} problems, listed above")
 
 
-if __name__ == "__main__":
+def command():
+    """Defines the flags of this command and runs it."""
     flags.DEFINE_bool("quick", False, "Images need to exist, but are not opened.")
     flags.DEFINE_string("json", "", "File to write the report to, for machines.")
     cli.run(main)
+
+
+if __name__ == "__main__":
+    command()

@@ -113,7 +113,12 @@ def main():
     run(config.from_flags(), flags.FLAGS.seeds, flags.FLAGS.choose_delta)
 
 
-if __name__ == "__main__":
+def command():
+    """Defines the flags of this command and runs it."""
     flags.DEFINE_integer("seeds", 3, "Number of seeds, counted up from --seed.", lower_bound=1)
     flags.DEFINE_bool("choose_delta", True, "Make a validation run for every variant, for δ; without them, T and AUSUC alone are compared.")
     cli.run(main)
+
+
+if __name__ == "__main__":
+    command()

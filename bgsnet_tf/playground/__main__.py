@@ -37,10 +37,15 @@ def main():
     server.serve_forever()
 
 
-if __name__ == "__main__":
+def command():
+    """Defines the flags of this command and runs it."""
     flags.DEFINE_string("export_dir", "", "Version folder of an export.")
     flags.DEFINE_string("examples", "", f"Folder of images to offer on the page, or a pattern; the first {MOST_EXAMPLES} are taken.")
     flags.DEFINE_string("host", "127.0.0.1", "Address to listen on. Any other than this machine's own opens the page to the network.")
     flags.DEFINE_integer("port", 8600, "Port to listen on; 0 for a free one.", 0, 65535)
     flags.DEFINE_bool("browser", False, "Open the page in this machine's browser.")
     cli.run(main)
+
+
+if __name__ == "__main__":
+    command()

@@ -20,7 +20,7 @@ def main():
     try:
         from bgsnet_tf.serving import pipeline  # after the flags are read: loading TensorFlow and Beam takes seconds
     except ModuleNotFoundError as error:
-        raise UserError(f"Apache Beam is not installed ({error}): pip install -r requirements-beam.txt") from error
+        raise UserError(f"Apache Beam is not installed ({error}): pip install -r requirements/beam.txt") from error
     options = shlex.split(values.beam_options)
     places = values.export_dir, values.images, values.output
     scored, problems = pipeline.run(*places, values.format, values.batch_size, options, values.attributes or None)

@@ -2,13 +2,12 @@
 
     python -m bgsnet_tf.training.local_workers --workers=2 --flagfile=configs/demo.flags --run_dir=runs/demo2
 
-Every process is `train.py --strategy=multi_worker` with the same flags and a TF_CONFIG of its own. Output of all but
+Every process is `python -m bgsnet_tf.train --strategy=multi_worker` with the same flags and a TF_CONFIG of its own. Output of all but
 the chief is marked with the worker's number. When one ends with an error, the others are ended too.
 """
 
 import json
 import os
-import pathlib
 import socket
 import subprocess
 import sys
@@ -16,11 +15,9 @@ import threading
 
 from absl import flags
 
-import bgsnet_tf
 from bgsnet_tf import cli, config
 from bgsnet_tf.errors import UserError
 
-TRAIN = pathlib.Path(bgsnet_tf.__file__).parents[1] / "train.py"
 GRACE = 60  # seconds for a worker to save when another one has ended
 
 
@@ -57,7 +54,7 @@ def _free_addresses(count):
 def _start(given, addresses, index):
     task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
     output = {} if index == 0 else {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen([sys.executable, TRAIN, *given], env={**os.environ, "TF_CONFIG": json.dumps(task)}, **output)
+    return subprocess.Popen([sys.executable, "-m", "bgsnet_tf.train", *given], env={**os.environ, "TF_CONFIG": json.dumps(task)}, **output)
 
 
 def _echo(index, lines):

@@ -12,7 +12,7 @@ from bgsnet_tf.errors import UserError
 from tests.conftest import ROOT
 from tests.serving.conftest import assert_scored, read_records
 
-pytest.importorskip("apache_beam", reason="apache-beam is not installed; see requirements-beam.txt")
+pytest.importorskip("apache_beam", reason="apache-beam is not installed; see requirements/beam.txt")
 
 from bgsnet_tf.serving import pipeline  # noqa: E402
 
