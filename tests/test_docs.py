@@ -1,0 +1,57 @@
+"""Every page: its links lead somewhere, and the Python of README.md and docs/attributes.md runs as it stands."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+PAGES = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
+
+
+def python_of(page):
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def run(program, cwd):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run([sys.executable, "-c", program], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_relative_links_lead_to_files(page):
+    links = re.findall(r"\]\(([^)\s]+)\)", (ROOT / page).read_text(encoding="utf-8"))
+    local = [link.split("#")[0] for link in links if not re.match(r"https?:|mailto:|#", link)]
+    assert [link for link in local if not (ROOT / page.parent / link).exists()] == []
+
+
+def test_pages_and_links_are_found():
+    assert len(PAGES) > 10 and "](docs/results.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 150
+
+
+def test_the_readmes_python_runs(exported, tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(exported.image_bytes[0])
+    (example,) = python_of("README.md")
+    assert "class" in run(example.replace("runs/demo/export/1", f"{exported.directory}/1"), tmp_path)
+    assert (tmp_path / "attributes.png").stat().st_size > 0
+
+
+def test_the_python_of_the_page_on_attributes_runs(tmp_path):
+    for name in ("Crow", "Owl", "Grebe"):
+        (tmp_path / "birds" / "images" / name).mkdir(parents=True)
+    template, words, scale = python_of("docs/attributes.md")
+    run(template, tmp_path)
+    assert (tmp_path / "traits.csv").read_text() == "class,red crown,hooked bill,wing length,swims\nCrow,,,,\nGrebe,,,,\nOwl,,,,\n"
+    run(words, tmp_path)
+    assert (tmp_path / "names.txt").read_text().split() == ["Crow", "Owl", "Grebe"]
+    parallel, apart = run(scale, tmp_path).split("]]\n", 1)
+    assert set(re.findall(r"\d\.\d*", parallel)) == {"1."} and "0." in apart
