@@ -138,15 +138,15 @@ def averages():
     with devices.scope():
         norm, counted = tf.keras.layers.BatchNormalization(momentum=0.5), tf.keras.metrics.Sum()
         norm.build([None, 1])
-        counted.update_state(3.0)
+        devices.run(lambda: counted.update_state(1.5))
         images = devices.experimental_distribute_values_from_function(
             lambda context: tf.fill([2, 1], 4.0 * context.replica_id_in_sync_group)
         )
         devices.run(lambda batch: norm(batch, training=True), args=(images,))
         found = []
         for _ in range(2):
-            apart = [float(value) for value in devices.experimental_local_results(norm.moving_mean)]
-            found.append((*apart, float(norm.moving_mean), float(counted.result())))
+            apart = [float(value[0]) for value in devices.experimental_local_results(norm.moving_mean)]
+            found.append((*apart, float(norm.moving_mean.read_value()[0]), float(counted.result())))
             strategy.settle(devices, [*norm.variables, *counted.variables])
     return found
 
