@@ -11,34 +11,26 @@ import os
 from absl import flags
 
 from bgsnet_tf import files
+from bgsnet_tf.dials import Dials
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.names import fault
+from bgsnet_tf.options import POSITIVE as _POSITIVE
+from bgsnet_tf.options import at_least as _at_least
+from bgsnet_tf.options import between as _between
+from bgsnet_tf.options import option as _option
 
-DEMO_DATASETS = ("demo", "demo_fine")
+DEMO_DATASETS = ("demo", "demo_fine", "demo_dials")
 XLSA17_DATASETS = ("sun", "cub", "apy", "awa2")
 
 
-def _option(default, text, check=None, choices=None, stored=True):
-    return dataclasses.field(default=default, metadata={"help": text, "check": check, "choices": choices, "stored": stored})
-
-
-def _at_least(minimum):
-    return (lambda value: value >= minimum), f"must be at least {minimum}"
-
-
-def _between(low, high):
-    return (lambda value: low <= value <= high), f"must lie between {low} and {high}"
-
-
-_POSITIVE = (lambda value: value > 0), "must be greater than 0"
 _SCHEDULES = ("cosine", "constant")
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Dials):
     dataset: str = _option(
         "demo",
-        "The data set: rendered here (demo, demo_fine), a benchmark of xlsa17, or your own tables (csv).",
+        "The data set: rendered here (demo, demo_fine, demo_dials), a benchmark of xlsa17, or your own tables (csv).",
         choices=(*DEMO_DATASETS, *XLSA17_DATASETS, "csv"),
     )
     data_dir: str = _option("", "Folder of the images; nothing outside it is read but --split_dir.")
@@ -268,6 +260,8 @@ class Config:
             raise UserError("--run_dir is missing: name the folder of the run, e.g. --run_dir=runs/demo")
         if not (self.meta.gnet or self.bsnet.bsnet):
             raise UserError("--nognet and --nobsnet leave nothing to predict with; drop one of them")
+        if self.data.turned and self.data.dataset != "demo_dials":
+            raise UserError(f"{self.data.turned[0]} is a dial of --dataset=demo_dials; --dataset={self.data.dataset} has none")
         if self.data.dataset not in DEMO_DATASETS and not self.data.data_dir:
             raise UserError(f"--data_dir is missing: --dataset={self.data.dataset} needs the folder of its images")
         if self.data.input == "features" and self.data.dataset not in XLSA17_DATASETS:

@@ -3,8 +3,9 @@
 import dataclasses
 
 from bgsnet_tf.config import DEMO_DATASETS, XLSA17_DATASETS
-from bgsnet_tf.data import synthetic, tables, xlsa17
+from bgsnet_tf.data import tables, xlsa17
 from bgsnet_tf.data.paths import raise_problem
+from bgsnet_tf.data.synthetic import demo, dialled
 
 
 def load_benchmark(data, report=raise_problem):
@@ -17,8 +18,10 @@ def load_benchmark(data, report=raise_problem):
     Raises:
       UserError: where its files are missing, unreadable or contradict each other.
     """
-    if data.dataset in DEMO_DATASETS:
-        benchmark = synthetic.render_benchmark("fine" if data.dataset == "demo_fine" else "many")
+    if data.dataset == "demo_dials":
+        benchmark = dialled.render_benchmark(data, data.split)
+    elif data.dataset in DEMO_DATASETS:
+        benchmark = demo.render_benchmark("fine" if data.dataset == "demo_fine" else "many", data.data_seed)
     elif data.dataset in XLSA17_DATASETS:
         benchmark = xlsa17.load(data.dataset, data.data_dir, data.split_dir, data.split_index, data.input == "features", report)
     else:

@@ -1,35 +1,13 @@
-"""A rendered benchmark: small images of textured shapes, drawn by NumPy alone. It needs no download and reads no file.
+"""The renderer: small images of textured shapes, drawn by NumPy alone. It knows no classes and reads no file.
 
-Letters: R rows (images), C classes, A attributes, G attribute groups, H and W the image's height and width,
-n images or objects of one chunk, P the side of the patch that an object is drawn in. Lengths are in pixels.
+Letters: R rows (images), H and W the image's height and width, n images or objects of one chunk, P the side of the
+patch that an object is drawn in. Lengths are in pixels. "Values" is a dict from a group of `groups.GROUPS` to the
+number of its value, an array with one entry an image.
 """
 
 import numpy as np
 
-from bgsnet_tf.data.benchmark import Benchmark
-from bgsnet_tf.errors import UserError
-
-DATA_SEED = 20  # Pinned: the choice of classes alone moves accuracy more than any method does.
-GROUPS = {
-    "shape": ("circle", "square", "triangle", "star", "plus", "ring"),
-    "fill": ("red", "green", "blue", "yellow", "magenta", "cyan"),
-    "texture": ("solid", "striped", "checkered", "dotted"),
-    "outline": ("no", "white", "black"),
-    "background": ("light", "dark", "tan", "slate"),
-    "backdrop": ("plain", "lined", "blotchy"),
-    "size": ("small", "large"),
-    "count": ("1", "2", "3"),
-}
-GROUP_SIZES = tuple(len(values) for values in GROUPS.values())
-NEVER_FLIPPED = ("shape", "fill")
-FLIPPED_SHARE = 0.06
-MIN_DISTANCE = 3  # Least number of groups in which classes of two families differ.
-
-CLASSES, UNSEEN, VALIDATION = 120, 30, 22
-ROWS_PER_CLASS, TEST_ROWS_PER_SEEN_CLASS = 40, 10
-FAMILY_SIZES = {"many": 1, "fine": 4}
-NAMES = {"many": "demo", "fine": "demo_fine"}
-RADII = {"many": (8.5, 13.0), "fine": (10.5, 15.0)}  # Of small and large; differences within a family have to be decidable.
+from bgsnet_tf.data.synthetic.groups import GROUPS
 
 SIDE = 64
 PATCH_SIDE = 40  # Holds the largest object with its outline, stretched and rotated.
@@ -51,111 +29,79 @@ GAIN = (0.85, 1.1)
 MAX_LIGHT_SLOPE = 0.22  # Change of brightness from the centre to an edge.
 NOISE = 0.035
 
+MAX_BADGE, BADGE_PATCH_SIDE = 12, 16
+CUE_GROUPS = ("fill", "texture", "outline")
+CUE_RADIUS = 8.0
+CELL_JITTER = np.float32([1.0, 5.0])  # Along the short and the long side of a cell of 21 by 32 pixels.
+OTHER_LIGHT_LOSS = np.float32([0.35, 0.5, 0.65])  # Of red, green and blue.
+OTHER_LIGHT_NOISE = 0.06
 
-def render_benchmark(variant="many"):
-    """Draws a benchmark of 4800 images of 64x64 pixels; equal calls give equal benchmarks.
+
+def render(value, draw, rng):
+    """(R, H, W, 3) uint8 images.
 
     Args:
-      variant: "many", classes that differ in at least three attribute groups, or "fine", families of four
-        classes that differ in one or two, of which one is unseen.
-
-    Returns:
-      A `Benchmark` with C = 120 (90 seen, 30 unseen), A = 31 and `pixels` (R, H, W, 3) uint8.
-
-    Raises:
-      UserError: for an unknown variant.
+      value: values; those of background and backdrop are drawn here.
+      draw: what draws the objects, `scattered` or `in_cells`, of the rest.
+      rng: NumPy's generator.
     """
-    if variant not in FAMILY_SIZES:
-        raise UserError(f"unknown rendered benchmark '{variant}'; choose one of {', '.join(FAMILY_SIZES)}")
-    rng = np.random.default_rng(DATA_SEED)
-    classes = _draw_classes(FAMILY_SIZES[variant], rng)
-    labels = np.repeat(np.arange(CLASSES, dtype=np.int32), ROWS_PER_CLASS)
-    number_in_class = np.arange(len(labels)) % ROWS_PER_CLASS
-    seen = labels < CLASSES - UNSEEN
-    tested = number_in_class >= ROWS_PER_CLASS - TEST_ROWS_PER_SEEN_CLASS
-    return Benchmark(
-        name=NAMES[variant],
-        class_names=tuple(_class_name(values) for values in classes),
-        attribute_names=tuple(f"{group}={value}" for group, values in GROUPS.items() for value in values),
-        attributes=_one_hot(classes),
-        labels=labels,
-        train=np.flatnonzero(seen & ~tested),
-        test_seen=np.flatnonzero(seen & tested),
-        test_unseen=np.flatnonzero(~seen),
-        validation_classes=np.arange(CLASSES - UNSEEN - VALIDATION, CLASSES - UNSEEN),
-        pixels=_render(_flip_some(classes[labels], rng), RADII[variant], rng),
-    )
-
-
-def _draw_classes(family_size, rng):
-    """(C, G) values, families accepted one by one; first members first, so that the last 30 classes are of 30 families."""
-    families = []
-    while len(families) * family_size < CLASSES:
-        family = _draw_family(family_size, rng)
-        if all(_distances(family, other).min() >= MIN_DISTANCE for other in families):
-            families.append(family)
-    return np.stack(families, axis=1).reshape(CLASSES, len(GROUPS))
-
-
-def _draw_family(size, rng):
-    """(size, G) values: a class, and the same with another value in the first, the second or both of two groups."""
-    base = rng.integers(GROUP_SIZES)
-    family = np.tile(base, (size, 1))
-    for bit, group in enumerate(rng.choice(len(GROUPS), size=2, replace=False)):
-        changed = np.arange(size) >> bit & 1 == 1
-        family[changed, group] = _other_value(base[group], group, rng)
-    return family
-
-
-def _distances(a, b):
-    """(len(a), len(b)) numbers of groups in which the classes of `a` and `b`, both (., G), differ."""
-    return np.sum(a[:, None] != b[None], axis=-1)
-
-
-def _other_value(value, group, rng):
-    size = GROUP_SIZES[group]
-    return (value + rng.integers(1, size)) % size
-
-
-def _flip_some(values, rng):
-    """(R, G) values as drawn: in a few rows one value is not the class's, as in hand-made annotations."""
-    groups = [g for g, name in enumerate(GROUPS) if name not in NEVER_FLIPPED]
-    flipped = values.copy()
-    for row in np.flatnonzero(rng.random(len(values)) < FLIPPED_SHARE):
-        group = rng.choice(groups)
-        flipped[row, group] = _other_value(values[row, group], group, rng)
-    return flipped
-
-
-def _one_hot(values):
-    """(C, A) float32 from (C, G)."""
-    return np.concatenate([np.eye(size, dtype=np.float32)[column] for size, column in zip(GROUP_SIZES, values.T)], axis=1)
-
-
-def _class_name(values):
-    word = {group: GROUPS[group][value] for group, value in zip(GROUPS, values)}
-    return "{size} {fill} {texture} {shape} x{count}, {outline} outline, {background} {backdrop} background".format(**word)
-
-
-def _render(values, radii, rng):
-    """(R, H, W, 3) uint8 images of (R, G) values."""
-    pixels = np.empty((len(values), SIDE, SIDE, 3), dtype=np.uint8)
-    for start in range(0, len(values), CHUNK):
+    rows = len(value["background"])
+    pixels = np.empty((rows, SIDE, SIDE, 3), dtype=np.uint8)
+    for start in range(0, rows, CHUNK):
         chunk = slice(start, start + CHUNK)
-        pixels[chunk] = _render_chunk(dict(zip(GROUPS, values[chunk].T)), np.float32(radii), rng)
+        pixels[chunk] = _render_chunk({group: of_group[chunk] for group, of_group in value.items()}, draw, rng)
     return pixels
 
 
-def _render_chunk(value, radii, rng):
-    """(n, H, W, 3) uint8; `value` maps a group to (n,) values, `radii` is (2,)."""
+def scattered(radii, badge=0.0):
+    """A function that draws an image's one to three equal objects anywhere, of radius `radii[size]`.
+
+    Where `badge` is not 0, each bears a round badge of that diameter in its centre, if the value of "badge" is not "no".
+    """
+    radii = np.float32(radii)
+
+    def draw(canvas, value, rng):
+        radius = radii[value["size"]]
+        centres = _layout(value["count"] + 1, radius, rng)
+        for slot in range(centres.shape[1]):
+            rows = np.flatnonzero(value["count"] >= slot)
+            _draw_objects(canvas, rows, centres[rows, slot], radius[rows], {group: v[rows] for group, v in value.items()}, rng)
+            if badge:
+                _draw_badges(canvas, rows, centres[rows, slot], value["badge"][rows], badge, rng)
+
+    return draw
+
+
+def in_cells(shapes):
+    """A function that draws one object of every shape named, at most six, each in a cell of its own; cells are dealt for every image.
+
+    The values of an object's fill, texture and outline have the shape before their name: "circle fill".
+    """
+
+    def draw(canvas, value, rng):
+        rows = np.arange(len(canvas))
+        centres = _cells(len(canvas), rng)
+        for cue, shape in enumerate(shapes):
+            of_cue = {group: value[f"{shape} {group}"] for group in CUE_GROUPS}
+            of_cue["shape"] = np.full(len(rows), GROUPS["shape"].index(shape))
+            _draw_objects(canvas, rows, centres[:, cue], np.full(len(rows), CUE_RADIUS, np.float32), of_cue, rng)
+
+    return draw
+
+
+def relight(pixels, share, rng):
+    """(R, H, W, 3) uint8 images in another light: darker, warmer and noisier, fully so for `share` = 1 and not at all for 0."""
+    light = 1 - share * OTHER_LIGHT_LOSS
+    noise = rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(share * OTHER_LIGHT_NOISE)
+    return (255 * np.clip(pixels / np.float32(255) * light + noise, 0, 1) + 0.5).astype(np.uint8)
+
+
+def _render_chunk(value, draw, rng):
+    """(n, H, W, 3) uint8."""
     canvas = _background(value, rng)
     for _ in range(MARKS):
         _draw_marks(canvas, rng)
-    radius = radii[value["size"]]
-    centres = _layout(value["count"] + 1, radius, rng)
-    for slot in range(centres.shape[1]):
-        rows = np.flatnonzero(value["count"] >= slot)
-        _draw_objects(canvas, rows, centres[rows, slot], radius[rows], {group: v[rows] for group, v in value.items()}, rng)
+    draw(canvas, value, rng)
     _draw_bars(canvas, rng)
     canvas *= _light(len(canvas), rng)
     noise = rng.standard_normal(canvas.shape, dtype=np.float32)
@@ -195,6 +141,23 @@ def _layout(count, radius, rng):
         nearest = np.where((count > second)[:, None], np.minimum(nearest, distance), nearest)
     wanted = 2 * (radius + OUTLINE_WIDTH)[:, None]
     return tried[np.arange(n), np.argmax(np.minimum(nearest, wanted), axis=1)]
+
+
+def _cells(n, rng):
+    """(n, 6, 2) centres x, y of the cells of a grid, 3 by 2 or 2 by 3, in random order and a little off."""
+    order = rng.permuted(np.tile(np.arange(6), (n, 1)), axis=1)
+    centres = (np.stack([order % 3, order // 3], axis=-1) + 0.5) * np.float32([SIDE / 3, SIDE / 2])
+    centres += CELL_JITTER * _uniform(rng, -1, 1, centres.shape)
+    turned = rng.random(n) < 0.5
+    centres[turned] = centres[turned, :, ::-1]
+    return centres.astype(np.float32)
+
+
+def _draw_badges(canvas, rows, centres, badge, diameter, rng):
+    """Draws a round badge on each object; badge (n,) values, centres (n, 2)."""
+    index, u, v = _patch(rows, centres, BADGE_PATCH_SIDE, np.ones(len(rows), np.float32), rng)
+    cover = _coverage(np.hypot(u, v) - np.float32(diameter / 2)) * (badge > 0)[:, None, None]
+    _blend(canvas, index, OUTLINE_COLOURS[badge][:, None, None], cover)
 
 
 def _draw_objects(canvas, rows, centres, radius, value, rng):
