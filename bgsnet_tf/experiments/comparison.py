@@ -178,6 +178,8 @@ def _noise(report):
             f"One seed. Differences with {level} intervals over test images; another seed may move them further, so none counts as shown."
         ]
     compared = [row[accuracy] for row in report["differences"] for accuracy in report["accuracies"]]
+    if not compared:
+        return [f"Mean ± standard deviation over {seeds} seeds, in percent."]
     found = sum(figure["beyond_noise"] for figure in compared)
     return [
         f"Mean ± standard deviation over {seeds} seeds, in percent. Differences with {level} intervals over seeds and test images, each "

@@ -83,6 +83,7 @@ def test_one_seed_shows_nothing():
 def test_other_images_are_compared_with_nothing():
     labels = LABELS[0], np.repeat(np.arange(5, 10), [3, 5, 4, 4, 4])
     made = [outcome(FULL, [0], 5), outcome(OTHER, [0], 2, labels=labels)]
+    assert comparison.summary(report([outcome(FULL, [seed], 5) for seed in (0, 1)])).endswith("over 2 seeds, in percent.")
     assert report(made)["differences"] == [] and list(report(made)["variants"]) == ["full", "other"]
 
 
