@@ -142,17 +142,21 @@ def weight_figures(weights):
 
     near_zero, near_one: shares of weights below `NEAR_ZERO` and above `NEAR_ONE`. alone: share of channels in which one
     sub-module has a mean weight above .5 and the others do not. effective_modules: (Σ_i w_i)² / Σ_i w_i² of a channel's
-    weights, mean over images and channels: 1 if one sub-module has all, N if all have the same. fixed: share of a
-    channel's variance that lies between its sub-modules and not between images; 1 means that w^t does not depend on the
-    image.
+    weights, mean over images and channels: 1 if one sub-module has all, N if all have the same. fixed, per_image, joint:
+    shares of the variance of a channel's weights (mean over channels) that lie between sub-modules, between images, and in
+    their interaction; fixed = 1 means that w^t does not depend on the image, joint that sub-modules answer images differently.
     """
     weights = weights.astype(np.float64)
     of_module = weights.mean(axis=0)
     total = weights.var(axis=(0, 1)).mean()
+    fixed = of_module.var(axis=0).mean() / total if total else 1.0
+    per_image = weights.mean(axis=1).var(axis=0).mean() / total if total else 0.0
     return {
         "near_zero": float(np.mean(weights < NEAR_ZERO)),
         "near_one": float(np.mean(weights > NEAR_ONE)),
         "alone": float(np.mean(np.sum(of_module > 0.5, axis=0) == 1)),
         "effective_modules": float(np.mean(weights.sum(axis=1) ** 2 / np.sum(weights**2, axis=1))),
-        "fixed": float(of_module.var(axis=0).mean() / total) if total else 1.0,
+        "fixed": float(fixed),
+        "per_image": float(per_image),
+        "joint": float(1 - fixed - per_image),
     }

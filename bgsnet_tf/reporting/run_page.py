@@ -262,7 +262,9 @@ def _balance(evidence, draw):
             [f"instance weights above {analysis.NEAR_ONE}", f"{numbers['near_one']:.0%}"],
             ["channels that one sub-module alone attends to (mean weight over .5)", f"{numbers['alone']:.0%}"],
             [f"sub-modules that share a channel: (Σw)²/Σw², from 1 to {modules}", f"{numbers['effective_modules']:.2f}"],
-            ["variance of weights between sub-modules rather than images", f"{numbers['fixed']:.0%}"],
+            ["variance of a channel's weights between sub-modules, whatever the image", f"{numbers['fixed']:.0%}"],
+            ["between images, for all sub-modules alike", f"{numbers['per_image']:.0%}"],
+            ["in their interaction: each sub-module in its own images", f"{numbers['joint']:.0%}"],
         ]
     return {"figures": drawn, "rows": rows, "instance_balance": balanced}
 

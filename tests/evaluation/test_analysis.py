@@ -60,14 +60,22 @@ def test_typical_images_span_the_margins():
 
 def test_weights_that_are_binary_diverse_and_fixed():
     weights = np.tile(np.eye(4)[None], (5, 1, 1))
-    assert analysis.weight_figures(weights) == {"near_zero": 0.75, "near_one": 0.25, "alone": 1, "effective_modules": 1, "fixed": 1}
+    shares = {"fixed": 1, "per_image": 0, "joint": 0}
+    assert analysis.weight_figures(weights) == {"near_zero": 0.75, "near_one": 0.25, "alone": 1, "effective_modules": 1, **shares}
 
 
 def test_weights_that_only_depend_on_the_image():
     weights = np.broadcast_to(np.linspace(0.2, 0.8, 5)[:, None, None], (5, 4, 3))
     figures = analysis.weight_figures(weights)
     assert figures["effective_modules"] == pytest.approx(4) and figures["fixed"] == pytest.approx(0, abs=1e-12)
+    assert figures["per_image"] == pytest.approx(1) and figures["joint"] == pytest.approx(0, abs=1e-12)
     assert figures["near_zero"] == figures["near_one"] == figures["alone"] == 0
+
+
+def test_sub_modules_that_answer_images_in_turn_interact():
+    weights = 0.5 + np.array([[0.2, -0.2], [-0.2, 0.2]])[:, :, None]
+    figures = analysis.weight_figures(weights)
+    assert [figures[name] for name in ("fixed", "per_image", "joint")] == pytest.approx([0, 0, 1], abs=1e-12)
 
 
 def test_weights_that_are_all_equal_have_no_variance_to_split():
