@@ -64,6 +64,9 @@ def laying_over(directory, own, within=None):
             target = directory / path.relative_to(source)
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(path, target)
+        for path in sorted(directory.rglob("*"), reverse=True):
+            if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+                path.rmdir()
 
 
 def write(path, contents):

@@ -6,7 +6,6 @@ Letters: R rows (an image, or an object in one), C classes, A attributes.
 import dataclasses
 import functools
 import hashlib
-import math
 import os
 from typing import Optional
 
@@ -125,14 +124,9 @@ class Benchmark:
 
     def require_validation(self):
         """Raises a `UserError` where `validation()` would leave too little to train on or to score."""
-        others = np.setdiff1d(self.seen_classes, self.validation_classes)
-        if len(others) < 2 or len(others) == len(self.seen_classes):
-            reason = f"{len(self.seen_classes)} seen classes leave no validation classes beside two that train"
-        elif VALIDATION_SEEN_SHARE * np.bincount(self.labels[self.train])[others].max() < 1:
-            reason = f"no class has the {math.ceil(1 / VALIDATION_SEEN_SHARE)} training images of which one is held out"
-        else:
-            return
-        raise UserError(f"{self.name} has no validation split: {reason}; give more, or do without --calibrate and --split=validation")
+        fault = self.calibration_fault()
+        if fault:
+            raise UserError(f"{self.name} has no validation split: {fault}; give more, or do without --calibrate and --split=validation")
 
     def validation_rows(self):
         """The rows of this benchmark that `validation()` is made of, in its order: those of its train, test_seen and test_unseen."""
@@ -147,9 +141,9 @@ class Benchmark:
 
     def calibration_fault(self):
         """Why no δ can be chosen on `validation()`; "" where it can."""
-        if not len(np.intersect1d(self.validation_classes, self.seen_classes)):
-            return f"{len(self.seen_classes)} seen classes leave none to play the unseen ones in validation; it takes at least 3"
         others = np.setdiff1d(self.seen_classes, self.validation_classes)
+        if len(others) < 2 or len(others) == len(self.seen_classes):
+            return f"{len(self.seen_classes)} seen classes leave none to play the unseen ones in validation; it takes at least 3"
         most, needed = np.bincount(self.labels[self.train])[others].max(), round(1 / VALIDATION_SEEN_SHARE)
         if most < needed:
             return f"no class has {needed} training images, of which one could be held out for validation; the most are {most}"

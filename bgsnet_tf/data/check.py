@@ -142,10 +142,6 @@ def _notes(benchmark):
     unused = len(benchmark.labels) - len(benchmark.train) - len(benchmark.test_seen) - len(benchmark.test_unseen)
     if unused:
         yield f"{unused} rows are in no split and are not used"
-    try:
-        benchmark.require_validation()
-    except UserError as error:
-        yield str(error)
 
 
 def scale_warning(benchmark):

@@ -15,6 +15,7 @@ import pandas as pd
 from bgsnet_tf import files
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.evaluation import metrics
+from bgsnet_tf.names import shown
 from bgsnet_tf.text_table import format_table
 
 CURVES = "calibration.csv"
@@ -171,6 +172,6 @@ def read_curve(directory, branch):
         if not len(rows) or not np.all(np.isfinite(rows[:, 1:])):
             raise ValueError(f"no whole curve of {branch}")
     except (ValueError, KeyError, OSError) as error:  # of pandas too
-        raise UserError(f"{path} is damaged ({files.printable(str(error))}); evaluate.py --run_dir={directory} writes it again") from error
+        raise UserError(f"{path} is damaged ({shown(str(error))}); evaluate.py --run_dir={directory} writes it again") from error
     switches, unseen, seen = rows.T
     return metrics.SeenUnseenCurve(switches[1:], U=unseen, S=seen)

@@ -33,7 +33,7 @@ def class_embeddings(class_attributes, image_bytes, origin):
     Refused: no class, another B than that of `image_bytes` (B,), values that are not finite, a row of zeros.
     """
     shape = tf.shape(class_attributes)
-    class_attributes -= origin
+    class_attributes = tf.ensure_shape(class_attributes, [None, None, origin.shape[0]]) - origin  # a width of 1 would be stretched
     largest = tf.reduce_max(tf.abs(class_attributes), axis=2, keepdims=True)
     checks = [
         check(tf.equal(shape[0], tf.size(image_bytes)), "class_attributes and image_bytes differ in their first dimension"),

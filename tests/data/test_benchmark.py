@@ -53,9 +53,9 @@ def test_validation_is_made_of_training_rows_only():
 @pytest.mark.parametrize(
     "changed, reason",
     [
-        ({"validation_classes": np.array([], int)}, "6 seen classes leave no validation classes"),
-        ({"validation_classes": np.arange(5)}, "leave no validation classes beside two that train"),
-        ({"train": np.flatnonzero((np.arange(80) % 10 >= 6) & (np.arange(80) < 60))}, "no class has the 5 training images"),
+        ({"validation_classes": np.array([], int)}, "6 seen classes leave none to play the unseen ones"),
+        ({"validation_classes": np.arange(5)}, "6 seen classes leave none to play the unseen ones"),
+        ({"train": np.flatnonzero((np.arange(80) % 10 >= 6) & (np.arange(80) < 60))}, "no class has 5 training images"),
     ],
 )
 def test_too_little_for_a_validation_split_is_named(changed, reason):

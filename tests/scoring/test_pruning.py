@@ -13,7 +13,7 @@ from bgsnet_tf import commands
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.evaluation import metrics
 from bgsnet_tf.model.bgsnet import BGSNet
-from bgsnet_tf.scoring import cost
+from bgsnet_tf.scoring import cost, pruning
 from tests.conftest import ROOT
 from tests.exports import untrained_bgsnet
 
@@ -44,16 +44,16 @@ def test_a_pruned_network_equals_the_whole_with_gates_at_0(bgsnet, kept):
 
 def test_the_gates_decide_what_is_kept(bgsnet):
     # the gates are sigmoid(5 * (.3, -.4, .1)): .82, .12, .62
-    assert commands._pruned(bgsnet, 0.5, 0).bsnet.gates().numpy() == pytest.approx([0.818, 0.622], abs=1e-3)
-    assert commands._pruned(bgsnet, 0.0, 1).bsnet.gates().numpy() == pytest.approx([0.818], abs=1e-3)
-    assert commands._pruned(bgsnet, 0.7, 2).bsnet.gates().numpy() == pytest.approx([0.818], abs=1e-3)
+    assert pruning.prune(bgsnet, 0.5, 0).bsnet.gates().numpy() == pytest.approx([0.818, 0.622], abs=1e-3)
+    assert pruning.prune(bgsnet, 0.0, 1).bsnet.gates().numpy() == pytest.approx([0.818], abs=1e-3)
+    assert pruning.prune(bgsnet, 0.7, 2).bsnet.gates().numpy() == pytest.approx([0.818], abs=1e-3)
 
 
 def test_pruning_that_leaves_nothing_or_has_no_gates_is_refused(bgsnet):
     with pytest.raises(commands.UserError, match="closes all 3 gates; the widest is 0.818"):
-        commands._pruned(bgsnet, 0.9, 0)
+        pruning.prune(bgsnet, 0.9, 0)
     with pytest.raises(commands.UserError, match="no gates"):
-        commands._pruned(BGSNet(bgsnet.trunk, bgsnet.general_tail, bgsnet.general_predictor), 0.5, 0)
+        pruning.prune(BGSNet(bgsnet.trunk, bgsnet.general_tail, bgsnet.general_predictor), 0.5, 0)
 
 
 def test_a_run_on_features_is_not_exported(monkeypatch, tiny_config):

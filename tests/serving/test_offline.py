@@ -4,6 +4,7 @@ import os
 import pathlib
 import sys
 
+import numpy as np
 import pytest
 
 from bgsnet_tf.errors import UserError
@@ -55,7 +56,7 @@ def test_a_stopped_run_goes_on_with_the_first_shard_that_is_not_whole(photos, as
 def test_shards_of_another_run_are_not_mixed(photos, ask, tmp_path):
     output, paths = str(tmp_path / "scored"), find_images(str(photos))
     offline.score(paths, ask, output, shard_size=5, batch_size=4)
-    classes = choice(["pink"], [[1, 0.7, 0.7, 0.5]], [False], 0.0)
+    classes = choice(["pink"], [[1, 0.7, 0.7, 0.5]], [False], 0.0, np.zeros(4))
     for changed, size, chosen in ((paths[1:], 5, None), (paths, 4, None), (paths, 5, classes)):
         with pytest.raises(UserError, match="other images or classes, another export, format or shard size"):
             offline.score(changed, ask, output, shard_size=size, batch_size=4, choice=chosen)

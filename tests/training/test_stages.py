@@ -101,7 +101,8 @@ def test_the_trunk_is_frozen_while_bsnet_trains(copied):
     gnet, finetuned = stages.finetune(run)
     before = [w.copy() for part in (gnet.trunk, gnet.tail) for w in part.get_weights()]
     with contextlib.redirect_stderr(io.StringIO()):
-        stages.train_bsnet(run, gnet, finetuned, functools.partial(stages.feature_cache, run, gnet, finetuned))
+        cache = functools.partial(stages.feature_cache, run, gnet, finetuned)
+        stages.train_bsnet(run, gnet, finetuned, gnet.predictor.get_weights(), cache)
     for one, other in zip(before, [w for part in (gnet.trunk, gnet.tail) for w in part.get_weights()]):
         np.testing.assert_array_equal(one, other)
 
@@ -159,7 +160,7 @@ def test_bfloat16_trains(trained, tmp_path):
 def test_a_run_writes_what_the_design_names(trained):
     config, results, table = trained
     names = {".lock", "config.flags", "checkpoints", "logs", "cache", "export", "figures"}
-    names |= {"results.json", "results.csv", "per_class.csv", "pruning.csv", "report.html"}
+    names |= {"results.json", "results.csv", "per_class.csv", "pruning.csv", "report.html", "attributes.npz"}
     assert set(os.listdir(config.run.run_dir)) == names
     with open(os.path.join(config.run.run_dir, "results.json")) as file:
         assert json.load(file) == results
