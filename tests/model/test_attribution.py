@@ -106,6 +106,7 @@ def test_what_scales_and_shifts_each_channel_behind_the_pooling_is_part_of_the_m
 def test_what_a_tail_does_behind_its_graph_is_part_of_the_maps(hidden):
     trunk, tail = behind_pooling()
     tail.standardization = Standardization()
+    tail(trunk(tf.zeros([1, 16, 16, 3])))  # builds it
     tail.standardization.adapt(np.random.default_rng(0).normal(0.3, 2, (40, tail.graph.output_shape[-1])).astype(np.float32))
     assert_adds_up(network(trunk, tail, 16, hidden), 16)
 
