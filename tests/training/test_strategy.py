@@ -21,6 +21,7 @@ from tests.conftest import ROOT, tiny_config_below
 # would a ReLU of an activation.
 STEPS = {
     "split_layer": "activation_1",
+    "batch_norm": "train",  # which a model file would hold: statistics over replicas are tested too
     "preprocessing": "tf",
     "finetune_head_epochs": 0,
     "finetune_epochs": 7,
