@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from bgsnet_tf.data.synthetic import dialled
-from bgsnet_tf.dials import Dials
+from bgsnet_tf.config.dials import Dials
 
 DIRECTORY = flags.DEFINE_string("directory", "docs/figures", "Where the pictures go.")
 

@@ -5,7 +5,7 @@ import pytest
 
 from bgsnet_tf.data.synthetic import dialled, drawing
 from bgsnet_tf.data.synthetic.groups import GROUPS
-from bgsnet_tf.dials import Dials
+from bgsnet_tf.config.dials import Dials
 from bgsnet_tf.errors import UserError
 
 

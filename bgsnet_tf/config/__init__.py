@@ -11,13 +11,13 @@ import os
 from absl import flags
 
 from bgsnet_tf import files
-from bgsnet_tf.dials import Dials
+from bgsnet_tf.config.dials import Dials
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.names import fault
-from bgsnet_tf.options import POSITIVE as _POSITIVE
-from bgsnet_tf.options import at_least as _at_least
-from bgsnet_tf.options import between as _between
-from bgsnet_tf.options import option as _option
+from bgsnet_tf.config.options import POSITIVE as _POSITIVE
+from bgsnet_tf.config.options import at_least as _at_least
+from bgsnet_tf.config.options import between as _between
+from bgsnet_tf.config.options import option as _option
 
 DEMO_DATASETS = ("demo", "demo_fine", "demo_dials")
 XLSA17_DATASETS = ("sun", "cub", "apy", "awa2")

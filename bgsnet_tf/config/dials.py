@@ -3,7 +3,7 @@
 import dataclasses
 
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.options import between, option
+from bgsnet_tf.config.options import between, option
 
 DATA_SEED = 20  # Pinned: the choice of classes alone moves accuracy more than any method does.
 
