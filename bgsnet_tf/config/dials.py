@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from bgsnet_tf.errors import UserError
 from bgsnet_tf.config.options import between, option
+from bgsnet_tf.errors import UserError
 
 DATA_SEED = 20  # Pinned: the choice of classes alone moves accuracy more than any method does.
 
