@@ -12,8 +12,8 @@ from absl import app, flags
 from matplotlib.figure import Figure
 from PIL import Image
 
-from bgsnet_tf.data.synthetic import dialled
 from bgsnet_tf.config.dials import Dials
+from bgsnet_tf.data.synthetic import dialled
 
 DIRECTORY = flags.DEFINE_string("directory", "docs/figures", "Where the pictures go.")
 

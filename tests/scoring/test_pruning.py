@@ -10,7 +10,9 @@ import pytest
 import tensorflow as tf
 
 from bgsnet_tf import commands
+from bgsnet_tf.commands import exporting
 from bgsnet_tf.data.loading import load_benchmark
+from bgsnet_tf.errors import UserError
 from bgsnet_tf.evaluation import metrics
 from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.scoring import cost, pruning
@@ -50,16 +52,16 @@ def test_the_gates_decide_what_is_kept(bgsnet):
 
 
 def test_pruning_that_leaves_nothing_or_has_no_gates_is_refused(bgsnet):
-    with pytest.raises(commands.UserError, match="closes all 3 gates; the widest is 0.818"):
+    with pytest.raises(UserError, match="closes all 3 gates; the widest is 0.818"):
         pruning.prune(bgsnet, 0.9, 0)
-    with pytest.raises(commands.UserError, match="no gates"):
+    with pytest.raises(UserError, match="no gates"):
         pruning.prune(BGSNet(bgsnet.trunk, bgsnet.general_tail, bgsnet.general_predictor), 0.5, 0)
 
 
 def test_a_run_on_features_is_not_exported(monkeypatch, tiny_config):
     run = types.SimpleNamespace(benchmark=types.SimpleNamespace(features=np.zeros((1, 1))))
-    monkeypatch.setattr(commands, "open_run", lambda config: run)
-    with pytest.raises(commands.UserError, match="nothing to serve"):
+    monkeypatch.setattr(exporting, "open_run", lambda config: run)
+    with pytest.raises(UserError, match="nothing to serve"):
         commands.export(tiny_config)
 
 

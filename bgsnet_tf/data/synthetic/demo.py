@@ -5,10 +5,10 @@ Letters: R rows (images), C classes, A attributes, G attribute groups, H and W t
 
 import numpy as np
 
+from bgsnet_tf.config.dials import DATA_SEED
 from bgsnet_tf.data.benchmark import Benchmark
 from bgsnet_tf.data.synthetic import drawing
 from bgsnet_tf.data.synthetic.groups import GROUPS, attribute_names, class_name, distances, one_hot, other_value, sizes
-from bgsnet_tf.config.dials import DATA_SEED
 from bgsnet_tf.errors import UserError
 
 NEVER_FLIPPED = ("shape", "fill")

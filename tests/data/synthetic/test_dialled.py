@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from bgsnet_tf.config.dials import Dials
 from bgsnet_tf.data.synthetic import dialled, drawing
 from bgsnet_tf.data.synthetic.groups import GROUPS
-from bgsnet_tf.config.dials import Dials
 from bgsnet_tf.errors import UserError
 
 
