@@ -15,9 +15,9 @@ import numpy as np
 from absl import flags
 
 from bgsnet_tf import cli, config, files
-from bgsnet_tf.data import xlsa17
 from bgsnet_tf.data.check_images import check_images
 from bgsnet_tf.data.loading import load_benchmark
+from bgsnet_tf.data.reading import xlsa17
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.names import shown
 

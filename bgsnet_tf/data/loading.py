@@ -3,8 +3,8 @@
 import dataclasses
 
 from bgsnet_tf.config import DEMO_DATASETS, XLSA17_DATASETS
-from bgsnet_tf.data import tables, xlsa17
-from bgsnet_tf.data.paths import raise_problem
+from bgsnet_tf.data.reading import tables, xlsa17
+from bgsnet_tf.data.reading.paths import raise_problem
 from bgsnet_tf.data.synthetic import demo, dialled
 
 

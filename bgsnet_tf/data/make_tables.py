@@ -15,9 +15,9 @@ import numpy as np
 from absl import flags
 
 from bgsnet_tf import cli, config, files
-from bgsnet_tf.data import tables
 from bgsnet_tf.data.check import scale_warning
-from bgsnet_tf.data.paths import raise_problem, walk
+from bgsnet_tf.data.reading import tables
+from bgsnet_tf.data.reading.paths import raise_problem, walk
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.names import composed, fault
 

@@ -16,6 +16,8 @@ from typing import Optional
 
 import numpy as np
 
+from bgsnet_tf.evaluation.arguments import checked, checked_classes, checked_labels, checked_scores
+
 
 def evaluate_gzsl(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes, delta):
     """T, U, S, H and AUSUC of one model.
@@ -31,8 +33,8 @@ def evaluate_gzsl(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_c
       ValueError: a wrong shape or type, scores or a δ that are not finite, an empty split or class set, a class in both
         sets, a label outside the class set of its split.
     """
-    checked = _checked(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes)
-    scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes = checked
+    arguments = checked(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes)
+    scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes = arguments
     rivals_seen = _rivals(scores_seen, seen_classes, unseen_classes)
     rivals_unseen = _rivals(scores_unseen, seen_classes, unseen_classes)
     unseen = per_class_accuracy(labels_unseen, rivals_unseen.winner(delta))
@@ -51,9 +53,9 @@ def evaluate_unseen(scores, labels, seen_classes, unseen_classes, delta):
 
     Args and errors: as `evaluate_gzsl`, of the unseen split.
     """
-    scores = _checked_scores(scores, "scores")
-    seen_classes, unseen_classes = _checked_classes(seen_classes, unseen_classes, scores.shape[1])
-    labels = _checked_labels(labels, len(scores), unseen_classes, "unseen")
+    scores = checked_scores(scores, "scores")
+    seen_classes, unseen_classes = checked_classes(seen_classes, unseen_classes, scores.shape[1])
+    labels = checked_labels(labels, len(scores), unseen_classes, "unseen")
     rivals = _rivals(scores, seen_classes, unseen_classes)
     return {"T": per_class_accuracy(labels, rivals.unseen_class), "U": per_class_accuracy(labels, rivals.winner(delta))}
 
@@ -80,8 +82,8 @@ def predict_gzsl(scores, seen_classes, unseen_classes, delta):
     Raises:
       ValueError: as `evaluate_gzsl`.
     """
-    scores = _checked_scores(scores, "scores")
-    seen_classes, unseen_classes = _checked_classes(seen_classes, unseen_classes, scores.shape[1])
+    scores = checked_scores(scores, "scores")
+    seen_classes, unseen_classes = checked_classes(seen_classes, unseen_classes, scores.shape[1])
     return _rivals(scores, seen_classes, unseen_classes).winner(delta)
 
 
@@ -91,7 +93,7 @@ def predict_zsl(scores, unseen_classes):
     Raises:
       ValueError: `scores` are not (images, classes) or not finite.
     """
-    return _best(_checked_scores(scores, "scores"), unseen_classes)[0]
+    return _best(checked_scores(scores, "scores"), unseen_classes)[0]
 
 
 def per_class_accuracy(labels, predictions):
@@ -195,8 +197,8 @@ def decisions(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_class
 
     Args and errors: as `evaluate_gzsl`; without δ they are for T and AUSUC alone.
     """
-    checked = _checked(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes)
-    scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes = checked
+    arguments = checked(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes)
+    scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes = arguments
     rivals_seen = _rivals(scores_seen, seen_classes, unseen_classes)
     return _decisions(rivals_seen, labels_seen, _rivals(scores_unseen, seen_classes, unseen_classes), labels_unseen, delta)
 
@@ -254,50 +256,3 @@ def image_weights(labels):
     """(images,) what each image that is right contributes to the per-class accuracy, in percent."""
     classes, inverse, images = np.unique(labels, return_inverse=True, return_counts=True)
     return 100 / (len(classes) * images[inverse])
-
-
-def _checked(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes):
-    scores_seen, scores_unseen = _checked_scores(scores_seen, "scores_seen"), _checked_scores(scores_unseen, "scores_unseen")
-    if scores_seen.shape[1] != scores_unseen.shape[1]:
-        raise ValueError(f"scores_seen has {scores_seen.shape[1]} classes, scores_unseen {scores_unseen.shape[1]}; both need all of them")
-    seen_classes, unseen_classes = _checked_classes(seen_classes, unseen_classes, scores_seen.shape[1])
-    labels_seen = _checked_labels(labels_seen, len(scores_seen), seen_classes, "seen")
-    labels_unseen = _checked_labels(labels_unseen, len(scores_unseen), unseen_classes, "unseen")
-    return scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes
-
-
-def _checked_scores(scores, name):
-    scores = np.asarray(scores)
-    if scores.dtype not in (np.float32, np.float64):
-        scores = scores.astype(np.float64)
-    if scores.ndim != 2:
-        raise ValueError(f"{name} must be (images, classes), not {scores.shape}")
-    if not len(scores):
-        raise ValueError(f"{name} is empty: the split has no images")
-    if not np.isfinite(scores).all():
-        image, c = np.argwhere(~np.isfinite(scores))[0]
-        raise ValueError(f"{name}[{image}, {c}] is {scores[image, c]}; scores must be finite")
-    return scores
-
-
-def _checked_classes(seen_classes, unseen_classes, count):
-    for classes, name in ((seen_classes, "seen_classes"), (unseen_classes, "unseen_classes")):
-        classes = np.asarray(classes)
-        if classes.ndim != 1 or not len(classes) or classes.dtype.kind not in "iu":
-            raise ValueError(f"{name} must be a non-empty integer array (classes,), not {classes.dtype} {classes.shape}")
-        if classes.min() < 0 or classes.max() >= count:
-            raise ValueError(f"{name} holds indices from {classes.min()} to {classes.max()}, but the scores have {count} classes")
-    both = np.intersect1d(seen_classes, unseen_classes)
-    if len(both):
-        raise ValueError(f"class {both[0]} is in seen_classes and in unseen_classes")
-    return np.asarray(seen_classes), np.asarray(unseen_classes)
-
-
-def _checked_labels(labels, images, classes, split):
-    labels = np.asarray(labels)
-    if labels.shape != (images,) or labels.dtype.kind not in "iu":
-        raise ValueError(f"labels_{split} must be integers ({images},), one per row of scores_{split}, not {labels.dtype} {labels.shape}")
-    outside = np.setdiff1d(labels, classes)
-    if len(outside):
-        raise ValueError(f"labels_{split} holds class {outside[0]}, which is not in {split}_classes")
-    return labels

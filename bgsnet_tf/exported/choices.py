@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bgsnet_tf.data.paths import raise_problem
-from bgsnet_tf.data.tables import read_attributes
+from bgsnet_tf.data.reading.paths import raise_problem
+from bgsnet_tf.data.reading.tables import read_attributes
 from bgsnet_tf.errors import UserError
 
 SEEN = "seen"  # a column of `classes.csv`, no attribute

@@ -19,8 +19,8 @@ from bgsnet_tf.data import images
 from bgsnet_tf.data.batches import Share
 from bgsnet_tf.data.trunk_cache import FeatureCache
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.model import graph_costs
 from bgsnet_tf.planning.parts import CACHE, Part, describe_data, summary, table
+from bgsnet_tf.scoring import graph_costs
 from bgsnet_tf.training import memory, stages
 from bgsnet_tf.training.fitting import compile_phase
 

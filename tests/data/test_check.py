@@ -6,8 +6,6 @@ import subprocess
 import sys
 import time
 
-import generated_images
-import generated_xlsa17
 import numpy as np
 import pytest
 import scipy.io
@@ -15,7 +13,8 @@ import tensorflow as tf
 
 from bgsnet_tf.config import DataConfig
 from bgsnet_tf.data import check
-from bgsnet_tf.data.xlsa17 import SPLIT_KEYS
+from bgsnet_tf.data.reading.xlsa17 import SPLIT_KEYS
+from tests.data import generated_images, generated_xlsa17
 from tests.data.hard_images import REFUSED, with_exif
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]

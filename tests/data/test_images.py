@@ -77,7 +77,7 @@ def test_random_rectangles_have_the_areas_and_aspects_that_are_said_and_reach_ev
 
 
 def test_a_box_is_cut_out_and_clipped(tiny_dir):
-    from bgsnet_tf.data import tables
+    from bgsnet_tf.data.reading import tables
 
     lines = (tiny_dir / "images.csv").read_text().splitlines()
     boxes = [",10,5,30,25", ",30,20,90,90"] + [",,,,"] * (len(lines) - 3)
@@ -101,7 +101,7 @@ def test_a_view_is_the_crop_of_tensorflows_antialiased_resize(height, width):
 
 
 def test_views_of_one_row_share_its_decoding_and_equal_those_made_alone(tiny_dir):
-    from bgsnet_tf.data import tables
+    from bgsnet_tf.data.reading import tables
 
     benchmark = tables.load(str(tiny_dir))
     views, items = Views(32, 36, "crop_flip"), images.items_of(np.arange(5), 3)

@@ -4,14 +4,15 @@ import pathlib
 import subprocess
 import sys
 
-import generated_images
 import numpy as np
 import pytest
 
 from bgsnet_tf.config import DataConfig
-from bgsnet_tf.data import check, tables
+from bgsnet_tf.data import check
 from bgsnet_tf.data.make_tables import draw_unseen, make_tables, read_vectors, scaled
+from bgsnet_tf.data.reading import tables
 from bgsnet_tf.errors import UserError
+from tests.data import generated_images
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 CLASSES = ["cat", "dog", "horse", "whale"]

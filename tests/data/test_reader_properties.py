@@ -5,16 +5,16 @@ import math
 import tempfile
 from pathlib import Path
 
-import generated_images
-import generated_xlsa17
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bgsnet_tf.config import DataConfig
-from bgsnet_tf.data import check, tables, xlsa17
+from bgsnet_tf.data import check
+from bgsnet_tf.data.reading import tables, xlsa17
 from bgsnet_tf.errors import UserError
+from tests.data import generated_images, generated_xlsa17
 
 settings.register_profile("readers", max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 settings.load_profile("readers")

@@ -65,7 +65,7 @@ def test_an_export_that_fails_leaves_no_version(exported, tmp_path, monkeypatch)
 
 KILLED = """
 import pathlib, sys
-from bgsnet_tf.data import tables
+from bgsnet_tf.data.reading import tables
 from bgsnet_tf.data.images import Views
 from bgsnet_tf.serving import versions
 from tests.exports import untrained_bgsnet

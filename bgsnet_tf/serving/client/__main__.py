@@ -21,8 +21,8 @@ from absl import flags
 from tqdm import tqdm
 
 from bgsnet_tf import cli, files
-from bgsnet_tf.data.paths import raise_problem
-from bgsnet_tf.data.tables import read_attributes
+from bgsnet_tf.data.reading.paths import raise_problem
+from bgsnet_tf.data.reading.tables import read_attributes
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.exported.refusals import Refused
 from bgsnet_tf.names import shown

@@ -8,7 +8,7 @@ import os
 import random
 import threading
 
-from bgsnet_tf.data.paths import walk
+from bgsnet_tf.data.reading.paths import walk
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.exported.refusals import Refused, answer_apart
 from bgsnet_tf.serving.client.failures import Garbled, Lost, Overloaded

@@ -20,8 +20,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bgsnet_tf.data.benchmark import Benchmark
-from bgsnet_tf.data.paths import find_images, plain, raise_problem
-from bgsnet_tf.data.xlsa17 import LARGEST_EDGE
+from bgsnet_tf.data.reading.paths import find_images, plain, raise_problem
+from bgsnet_tf.data.reading.xlsa17 import LARGEST_EDGE
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.names import composed, fault
 

@@ -5,14 +5,14 @@ import io
 import random
 import struct
 
-import generated_xlsa17
 import numpy as np
 import pytest
 import scipy.io
 
-from bgsnet_tf.data import mat_files, xlsa17
+from bgsnet_tf.data.reading import mat_files, xlsa17
 from bgsnet_tf.errors import UserError
 from tests.conftest import shared_data
+from tests.data import generated_xlsa17
 
 VALUES = {
     "double": np.array([[0.5, -1e300], [np.nan, np.inf], [3, 4]]),

@@ -1,12 +1,12 @@
 import os
 import time
 
-import generated_images
 import numpy as np
 import pytest
 
-from bgsnet_tf.data.paths import find_images
+from bgsnet_tf.data.reading.paths import find_images
 from bgsnet_tf.errors import UserError
+from tests.data import generated_images
 
 AUTHORS = "/BS/xian/CUB_200_2011/images/001.Albatross/one.jpg"
 

@@ -2,12 +2,12 @@ import csv
 import subprocess
 import sys
 
-import generated_images
 import numpy as np
 import pytest
 
-from bgsnet_tf.data import tables
+from bgsnet_tf.data.reading import tables
 from bgsnet_tf.errors import UserError
+from tests.data import generated_images
 
 ATTRIBUTES = "class,furry,big\ncat,0.9,0.1\ndog,0.8,0.4\nhorse,0.7,0.9\nwhale,0,1\nunicorn,0.7,0.8\n"
 IMAGES = """path,class,split,xmin,ymin,xmax,ymax
@@ -190,7 +190,7 @@ def test_a_million_rows_load_in_twenty_seconds_and_little_memory(tmp_path):
     (tmp_path / "attributes.csv").write_text("class,a,b\n" + "".join(f"{folder[7:]},1,{c}\n" for c, folder in enumerate(folders)))
     script = """if True:
         import resource, sys, time
-        from bgsnet_tf.data import tables
+        from bgsnet_tf.data.reading import tables
         start, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         assert len(tables.load(sys.argv[1]).labels) == 1_000_000
         print(time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)

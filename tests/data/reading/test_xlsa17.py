@@ -1,14 +1,13 @@
 import shutil
 
-import generated_images
-import generated_xlsa17
 import numpy as np
 import pytest
 import scipy.io
-from generated_xlsa17 import FOLDERS, cells
 
-from bgsnet_tf.data import xlsa17
+from bgsnet_tf.data.reading import xlsa17
 from bgsnet_tf.errors import UserError
+from tests.data import generated_images, generated_xlsa17
+from tests.data.generated_xlsa17 import FOLDERS, cells
 
 XLSA17 = generated_images.SHARED_DATA / "xlsa17" / "data"
 needs_data = pytest.mark.skipif(not XLSA17.is_dir(), reason="needs ../shared/data")

@@ -11,9 +11,9 @@ import re
 
 import numpy as np
 
-from bgsnet_tf.data import mat_files
 from bgsnet_tf.data.benchmark import Benchmark
-from bgsnet_tf.data.paths import find_images, path_parts, raise_problem
+from bgsnet_tf.data.reading import mat_files
+from bgsnet_tf.data.reading.paths import find_images, path_parts, raise_problem
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.names import composed, fault
 
