@@ -30,7 +30,7 @@ BEFORE_THEIR_FLAGS = {
     "eta_per_weight": False,
     "gates_go_on": False,
 }
-BEST = "best"  # the folder, beside those of the phases, of the best epoch by validation
+BEST = "best"  # a folder that runs of before November 2026 hold beside those of the phases: the best epoch by validation
 
 _NAME = re.compile(r"\d+-\d+")  # of a checkpoint
 
@@ -107,14 +107,6 @@ class StageFolder:
         self._started = now
         self._state["peak_memory_bytes"] = max(self._state["peak_memory_bytes"], memory.peak())
         self._write()
-
-    def is_best(self, epoch, score):
-        """Whether the validation score after an epoch of the stage beats all before; if so, it is put on record."""
-        best = self._state.get("best")
-        if best and best["score"] >= score:
-            return False
-        self._state["best"] = {"epoch": epoch, "score": score}
-        return True
 
     def finish(self, model, phases):
         """Puts the weights' digest on record, and removes the checkpoints of all its phases, by name, but the last."""

@@ -18,7 +18,7 @@ from bgsnet_tf.data.batches import Share
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.model.grouped import GroupedModel
 from bgsnet_tf.training import callbacks, diagnosis, optimizers, strategy
-from bgsnet_tf.training.checkpoints import BEST, PhaseCheckpoints, Position
+from bgsnet_tf.training.checkpoints import PhaseCheckpoints, Position
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,8 +116,7 @@ def _fit_phase(run, stage, fit, phase, first_epoch):
         checkpoints.save(position)  # what a loss that is not finite goes back to
     try:
         with interruption.deferred() as request:
-            best = PhaseCheckpoints(stage.phase(BEST), fit.saved, keep=1, worker=run.worker)
-            save = functools.partial(callbacks.SaveProgress, run, stage, checkpoints, best, fit.steps, request)
+            save = functools.partial(callbacks.SaveProgress, run, stage, checkpoints, fit.steps, request)
             _fit_from(run, stage, fit, phase, first_epoch, position, save)
     except callbacks.NotFinite as failure:
         raise UserError(_explain(run, stage, fit, phase, first_epoch, checkpoints, failure)) from None
