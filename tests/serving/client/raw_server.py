@@ -49,6 +49,14 @@ def reset(connection):
     connection.close()
 
 
+def received(connection):
+    """Bytes that came next; raises `ConnectionError` where none will come: a loop that waits for them would spin for ever."""
+    part = connection.recv(1 << 16)
+    if not part:
+        raise ConnectionError
+    return part
+
+
 @contextlib.contextmanager
 def serving(reply):
     """Yields the address of a server; `reply(connection, images)` answers a request that classifies so many images, in a thread each."""
@@ -57,11 +65,11 @@ def serving(reply):
         with connection, contextlib.suppress(OSError):
             request = b""
             while b"\r\n\r\n" not in request:
-                request += connection.recv(1 << 16)
+                request += received(connection)
             head, _, body = request.partition(b"\r\n\r\n")
             length = next((int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")), 0)
             while len(body) < length:
-                body += connection.recv(1 << 16)
+                body += received(connection)
             reply(connection, len(json.loads(body or b"{}").get("examples", [])))
 
     def accept():

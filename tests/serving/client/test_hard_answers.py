@@ -1,6 +1,7 @@
 """Servers that answer wrongly, slowly, without end or not at all: an image is marked, or the command ends with one line."""
 
 import itertools
+import socket
 import threading
 import time
 
@@ -111,6 +112,14 @@ def test_a_broken_connection_is_made_again(images):
     with serving(reply) as server:
         entries = ask(server, images, retries=2)
     assert all(problem is None for _, _, problem in entries) and next(requests) == 5
+
+
+def test_the_stand_in_leaves_a_connection_that_asks_nothing():
+    with serving(lambda connection, count: None) as server:
+        address = server.removeprefix("http://").split(":")
+        with socket.create_connection(address, timeout=5) as client:
+            client.shutdown(socket.SHUT_WR)
+            assert client.recv(1) == b""
 
 
 def test_an_image_that_breaks_every_connection_is_marked(images):
