@@ -9,7 +9,8 @@ from bgsnet_tf.config.options import POSITIVE, at_least, option
 @dataclasses.dataclass(frozen=True)
 class BackboneConfig:
     backbone: str = option(
-        "ResNet101", "A name in keras.applications (paper: ResNet101), 'small' (the demo's), or the path of a Keras model file."
+        "ResNet101",
+        "A name in keras.applications (paper: ResNet101), 'small' (the demo's), 'tiny' (half of it), or a Keras model file's path.",
     )
     backbone_weights: str = option("imagenet", "imagenet, none (random), or the path of a weights file. A model file brings its own.")
     split_layer: str = option(
@@ -39,7 +40,7 @@ class BackboneConfig:
     @property
     def pretrained(self):
         """Whether the backbone starts from trained weights rather than at random; a model file brings its own."""
-        return self.backbone_weights != "none" or (self.backbone != "small" and os.path.exists(self.backbone))
+        return self.backbone_weights != "none" or (self.backbone not in ("small", "tiny") and os.path.exists(self.backbone))
 
     @property
     def holds_batch_norm(self):
@@ -110,6 +111,12 @@ class BSNetConfig:
     )
     instance_balance: bool = option(True, "Instance weights w^t, Eq. 4; without them w^t = 1 and L_div is off.")
     diversity_loss: bool = option(True, "L_div, Eq. 5.")
+    balance_control: str = option(
+        "none",
+        "A control in place of the instance balance, for experiments (not in the paper): partition gives every channel to one sub-module "
+        "at random, sparsity puts an L1 penalty in the place of L_div, reversed turns L_div's sign.",
+        choices=("none", "partition", "sparsity", "reversed"),
+    )
     dataset_balance: bool = option(True, "Gates, Eq. 15; without them every sub-module counts fully.")
     annealing: bool = option(True, "Anneal the gates' scale, Eq. 16; without it s = 1 in training and inference (assumption).")
     gate_init_std: float = option(0.5, "Standard deviation of the gates' initial w^d (assumption; the paper: random).", at_least(0))

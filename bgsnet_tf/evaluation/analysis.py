@@ -6,6 +6,7 @@ Letters: n images, C classes, A attributes, N sub-modules, K channels.
 import dataclasses
 
 import numpy as np
+import scipy.stats
 
 EXAMPLES = 3  # of right and of wrong predictions each
 NEAR_ZERO, NEAR_ONE = 0.1, 0.9  # a gate or weight below or above is called binary
@@ -160,3 +161,37 @@ def weight_figures(weights):
         "per_image": float(per_image),
         "joint": float(1 - fixed - per_image),
     }
+
+
+def error_correlation(errors):
+    """Mean over pairs of sub-modules of Pearson's correlation of their errors; None where fewer than two vary.
+
+    Args:
+      errors: (n, N) how wrong each sub-module alone is about each image, see `class_errors`.
+    """
+    varying = errors[:, np.ptp(errors, axis=0) > 0].astype(np.float64)
+    count = varying.shape[1]
+    if count < 2:
+        return None
+    return float((np.corrcoef(varying.T).sum() - count) / (count * (count - 1)))
+
+
+def class_errors(attributes, labels, class_attributes):
+    """(n, N): 1 less the probability of the right class, by the softmax of Eq. 1.
+
+    Args:
+      attributes: (n, N, A) predicted by each sub-module alone.
+      labels: (n,) rows of `class_attributes`.
+      class_attributes: (C, A), φ of the classes in the softmax.
+    """
+    logits = attributes.astype(np.float64) @ class_attributes.T
+    odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    own = np.take_along_axis(odds, np.asarray(labels)[:, None, None], axis=-1)[..., 0]
+    return 1 - own / odds.sum(axis=-1)
+
+
+def rank_correlation(before, after):
+    """Spearman's correlation of two sequences; None where one of them does not vary."""
+    if np.ptp(before) == 0 or np.ptp(after) == 0:
+        return None
+    return float(scipy.stats.spearmanr(before, after)[0])

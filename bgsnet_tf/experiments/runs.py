@@ -7,6 +7,7 @@ of an experiment would grow with every run.
 import contextlib
 import dataclasses
 import multiprocessing
+import multiprocessing.connection
 import os
 import re
 import signal
@@ -126,8 +127,8 @@ def results(base, own, benchmark):
     if found is None:
         print(f"{own.run.run_dir}:", flush=True)
         if own.run.run_dir != base.run.run_dir:
-            _share(base, own, benchmark)
-        _make_in_own_process(own)
+            share(base, own, benchmark)
+        in_own_processes(_make, {own.run.run_dir: (own,)})
         found = _read(own, expected)
     if "AUSUC" not in found["fused"]:
         raise UserError(f"{own.run.run_dir}: the data set has no test_seen rows, so there is no H to compare by; give some rows that split")
@@ -160,7 +161,7 @@ def _read(own, expected):
     return found if whole else None
 
 
-def _share(base, own, benchmark):
+def share(base, own, benchmark):
     """Links the feature cache, and the stages that do not depend on what differs, of the finished run `base` into `own`'s folder."""
     from bgsnet_tf.scoring import reference  # loads TensorFlow, which takes seconds
     from bgsnet_tf.training import stages
@@ -186,41 +187,73 @@ def _link(base, own, name):
         os.symlink(os.path.relpath(source, os.path.dirname(link)), link)
 
 
-def _make_in_own_process(own):
+def in_own_processes(work, jobs, workers=1):
+    """Calls `work(*arguments)` in a process of its own for every job, at most `workers` at once.
+
+    Args:
+      work: a function of a module; after a first error no other job is begun.
+      jobs: name, for messages, to arguments.
+      workers: how many processes.
+
+    Raises:
+      UserError: of the first job that raises one, or whose process ends otherwise than well.
+    """
+    left, running = list(jobs.items()), {}
+    try:
+        while left or running:
+            while left and len(running) < workers:
+                name, arguments = left.pop(0)
+                process, errors = _start(work, arguments)
+                running[process.sentinel] = name, process, errors
+            for sentinel in multiprocessing.connection.wait(list(running)):
+                _finish(*running[sentinel])
+                del running[sentinel]
+    finally:
+        for _, process, _ in running.values():
+            process.terminate()
+            process.join()
+
+
+def _start(work, arguments):
     context = multiprocessing.get_context("spawn")  # a fork of a process that has loaded TensorFlow hangs
     errors, of_child = context.Pipe(duplex=False)
-    process = context.Process(target=_make, args=(own, of_child))
+    process = context.Process(target=_in_child, args=(work, arguments, of_child))
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the child inherits: Ctrl-C is the parent's to handle
     try:
         process.start()
     finally:
         signal.signal(signal.SIGINT, handler)
     of_child.close()
-    try:
-        with contextlib.suppress(EOFError):  # the pipe closes when the child ends
-            raise UserError(errors.recv())
-        process.join()
-    finally:
-        process.terminate()
-        process.join()
+    return process, errors
+
+
+def _finish(name, process, errors):
+    with contextlib.suppress(EOFError):  # the pipe closes when the child ends
+        raise UserError(errors.recv())
+    process.join()
     if process.exitcode:
         how = f"signal {-process.exitcode} (out of memory?)" if process.exitcode < 0 else f"exit status {process.exitcode}, see above"
-        raise UserError(f"the process of the run {own.run.run_dir} ended with {how}; the same command continues it")
+        raise UserError(f"the process of the run {name} ended with {how}; the same command continues it")
 
 
-def _make(own, errors):
-    """Makes a run and its result files; sends the text of a `UserError`."""
+def _in_child(work, arguments, errors):
+    """Sends the text of a `UserError`."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     tqdm.set_lock(threading.RLock())  # its own lock is a semaphore, which a process that is terminated leaves behind
-    from bgsnet_tf import commands
-
     try:
-        commands.fit(own)
-        commands.evaluate(own, html=False)
+        work(*arguments)
     except UserError as error:
         errors.send(str(error))
     except Interrupted as interrupted:
         sys.exit(128 + interrupted.signal)
+
+
+def _make(own):
+    """Makes a run and its result files."""
+    from bgsnet_tf import commands
+
+    commands.fit(own)
+    commands.evaluate(own, html=False)
 
 
 def _end_with_parent():

@@ -16,6 +16,7 @@ from bgsnet_tf.model.convolution import for_training
 layers = tf.keras.layers
 
 CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
+OWN_WIDTHS = {"small": 24, "tiny": 12}  # channels of the stem of a network that is built here
 TAIL_CONVOLUTIONS = 9  # §2.3: "the last nine convolutional layers and the pooling layer as tails"
 
 
@@ -64,7 +65,7 @@ def build(name, weights, image_size, preprocessing="auto", split_layer="", sync_
     """The (Trunk, Tail) of a backbone.
 
     Args:
-      name: of keras.applications, "small", or the path of a Keras model file that ends in a feature map or in
+      name: of keras.applications, "small", "tiny", or the path of a Keras model file that ends in a feature map or in
         pooled features.
       weights: "imagenet", "none", or the path of a weights file for a named backbone; not used with a model file.
       image_size: height and width of the input.
@@ -78,8 +79,8 @@ def build(name, weights, image_size, preprocessing="auto", split_layer="", sync_
       UserError: unknown name, unreadable file, weights that cannot be had or do not fit, no such cut.
     """
     shape = (image_size, image_size, 3)
-    if name == "small":
-        backbone, own = _small(shape), "tf"
+    if name in OWN_WIDTHS:
+        backbone, own = _small(shape, name), "tf"
         _load_weights(backbone, name, weights)
     elif os.path.exists(name):
         if preprocessing == "auto":
@@ -257,23 +258,26 @@ def _resized(backbone, path, shape):
     return resized
 
 
-def _small(shape):
-    """The demo's residual network: 17 million multiply-adds at 64×64, K = 256, its last stage the nine-convolution tail."""
-    inputs = tf.keras.Input(shape)
-    outputs = _normalized_convolution(inputs, 24, 5, stride=2)
+def _small(shape, name="small"):
+    """The demo's residual network: 17 million multiply-adds at 64×64, K = 256, its last stage the nine-convolution tail.
+
+    "tiny" has half its channels, and so K = 128. A block's output is named after its stage and number, for --split_layer.
+    """
+    inputs, stem = tf.keras.Input(shape), OWN_WIDTHS[name]
+    outputs = _normalized_convolution(inputs, stem, 5, stride=2)
     outputs = layers.MaxPooling2D(3, 2, padding="same")(layers.ReLU()(outputs))
-    for width, blocks, stride in ((24, 2, 1), (48, 2, 2), (64, 3, 2)):
+    for stage, (width, blocks, stride) in enumerate(((stem, 2, 1), (2 * stem, 2, 2), (8 * stem // 3, 3, 2)), start=1):
         for block in range(blocks):
-            outputs = _bottleneck(outputs, width, stride if block == 0 else 1, project=block == 0)
-    return tf.keras.Model(inputs, layers.GlobalAveragePooling2D()(outputs), name="small")
+            outputs = _bottleneck(outputs, width, stride if block == 0 else 1, block == 0, f"stage{stage}_block{block + 1}")
+    return tf.keras.Model(inputs, layers.GlobalAveragePooling2D()(outputs), name=name)
 
 
-def _bottleneck(inputs, width, stride, project):
+def _bottleneck(inputs, width, stride, project, name):
     shortcut = _normalized_convolution(inputs, 4 * width, 1, stride) if project else inputs
     outputs = layers.ReLU()(_normalized_convolution(inputs, width, 1))
     outputs = layers.ReLU()(_normalized_convolution(outputs, width, 3, stride))
     outputs = _normalized_convolution(outputs, 4 * width, 1)
-    return layers.ReLU()(layers.Add()([shortcut, outputs]))
+    return layers.ReLU(name=name)(layers.Add()([shortcut, outputs]))
 
 
 def _normalized_convolution(inputs, channels, kernel, stride=1):

@@ -8,8 +8,8 @@ import dataclasses
 import tensorflow as tf
 
 from bgsnet_tf.model.grouped import GroupedModel
-from bgsnet_tf.model.layers import AnnealedGate, InstanceBalance, Predictor
-from bgsnet_tf.model.losses import attribute_cross_entropy, diversity_loss, diversity_margin
+from bgsnet_tf.model.layers import AnnealedGate, FixedPartition, InstanceBalance, Predictor
+from bgsnet_tf.model.losses import attribute_cross_entropy, diversity_loss, diversity_margin, sparsity_loss
 from bgsnet_tf.model.schedules import gate_scale
 
 
@@ -62,6 +62,10 @@ class BSNet(GroupedModel):
       annealing: gates follow Eq. 16; else s = 1 in training and inference (assumption: the paper's variant
         "without linear annealing" does not name its s).
       s_max, gate_init_std, gate_compensation: see `AnnealedGate`.
+      control: what takes the place of w^t or of L_div in a control: "partition" or "sparsity"; "none" in the method itself.
+
+    Attributes:
+      gates_at_start: (N,) w^d before training, for those who watch; None where nobody has noted them.
     """
 
     def __init__(
@@ -76,11 +80,13 @@ class BSNet(GroupedModel):
         s_max=5.0,
         gate_init_std=0.5,
         gate_compensation=False,
+        control="none",
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.tails = tails
-        self.balance = InstanceBalance(b_hidden, name="instance_balance")
+        self.tails, self.control, self.gates_at_start = tails, control, None
+        self.balance = (FixedPartition if control == "partition" else InstanceBalance)(b_hidden, name="instance_balance")
+        self.weight_loss = sparsity_loss if control == "sparsity" else diversity_loss
         self.gate = AnnealedGate(s_max, gate_init_std, gate_compensation, name="gate")
         self.predictor = Predictor(class_attributes.shape[1], s_hidden, name="f_s")
         self.class_attributes = tf.constant(class_attributes)
@@ -88,6 +94,7 @@ class BSNet(GroupedModel):
         self.dataset_balance, self.annealing, self.s_max = dataset_balance, annealing, s_max
         self.epoch = tf.Variable(1, trainable=False, dtype=tf.int64, name="epoch")  # eph, from 1 within the phase
         self.loss_metrics = {name: tf.keras.metrics.Mean(name) for name in ("loss", "loss_s", "loss_div")}
+        self.gradient_norms = {name: tf.keras.metrics.Mean(f"gradient_{name}") for name in ("tails", "heads", "gates")}
         self.accuracy = tf.keras.metrics.SparseCategoricalAccuracy("accuracy")
 
     def parameter_groups(self):
@@ -129,6 +136,7 @@ class BSNet(GroupedModel):
             self.dataset_balance,
             self.annealing,
             self.s_max,
+            control=self.control,
         )
         graph = self.tails[0].graph
         small((tf.zeros([1, *graph.input_shape[1:]]), tf.zeros([1, graph.output_shape[-1]])))
@@ -161,6 +169,11 @@ class BSNet(GroupedModel):
         """a_s (B, …, A) of balanced embeddings (B, …, N, K)."""
         return self.predictor(tf.reshape(balanced, [-1, *balanced.shape[1:-2], balanced.shape[-2] * balanced.shape[-1]]))
 
+    def attributes_alone(self, balanced):
+        """a_s (B, N, A) of each sub-module without all others, from balanced embeddings (B, N, K)."""
+        modules = balanced.shape[1]
+        return self.attributes(balanced[:, tf.newaxis] * tf.eye(modules)[..., tf.newaxis])
+
     def weights_and_attributes(self, features, general, training=False):
         """w^t (B, N, K), all ones without instance balance, and a_s (B, A)."""
         weights, balanced = self.balanced(features, general, training)
@@ -175,13 +188,16 @@ class BSNet(GroupedModel):
         with tf.GradientTape() as tape:
             weights, attributes = self.weights_and_attributes(features, general, training=True)
             loss_s = attribute_cross_entropy(attributes, labels, self.class_attributes)
-            loss_div = diversity_loss(weights, self.epoch) if self.phase.eta else tf.zeros([])
+            loss_div = self.weight_loss(weights, self.epoch) if self.phase.eta else tf.zeros([])
             loss = loss_s + self.phase.eta * loss_div  # Eq. 17
-        self.apply_gradients(tape, loss)
+        norms = self.apply_gradients(tape, loss)
         for name, value in (("loss", loss), ("loss_s", loss_s), ("loss_div", loss_div)):
             self.loss_metrics[name].update_state(value)
+        for name, norm in norms.items():
+            self.gradient_norms[name].update_state(norm)
         self.accuracy.update_state(labels, tf.matmul(attributes, self.class_attributes, transpose_b=True))
-        return {metric.name: metric.result() for metric in self.metrics}
+        idle = [metric for name, metric in self.gradient_norms.items() if name not in norms]
+        return {metric.name: metric.result() for metric in self.metrics if metric not in idle}
 
     def margins(self, weights):
         """mrg (B, K) of instance weights (B, N, K) at the current epoch."""

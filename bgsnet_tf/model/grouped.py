@@ -30,9 +30,13 @@ class GroupedModel(tf.keras.Model):
           tape: that recorded the loss.
           loss: mean over this replica's part of the batch, one of equal parts. Optimizers add up the gradients of all
             replicas, so each counts as its share of the whole batch's mean.
+
+        Returns:
+          Group to the norm of its gradient over this replica's part.
         """
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         groups = self.parameter_groups()
         gradients = tape.gradient(loss, groups, output_gradients=tf.constant(1 / replicas))
         for name, variables in groups.items():
             self.group_optimizers[name].apply_gradients(zip(gradients[name], variables))
+        return {name: replicas * tf.linalg.global_norm(of_group) for name, of_group in gradients.items()}

@@ -124,6 +124,27 @@ class InstanceBalance(layers.Layer):
         return tf.transpose(tf.sigmoid(outputs), [1, 0, 2])
 
 
+class FixedPartition(layers.Layer):
+    """A control in the place of `InstanceBalance`: every channel belongs to one sub-module, drawn at random, whatever the image."""
+
+    def __init__(self, hidden=0, **kwargs):
+        super().__init__(dtype="float32", **kwargs)
+        self.hidden = hidden
+
+    def build(self, shapes):
+        modules, channels = shapes[0][-2:]
+        self.owner = self.add_weight("owner", (modules, channels), initializer=self._deal, trainable=False)
+        super().build(shapes)
+
+    def call(self, inputs):
+        """w^t (B, N, K), 0 or 1, of e_l (B, N, K) and e_g (B, K)."""
+        return tf.broadcast_to(self.owner, tf.shape(inputs[0]))
+
+    @staticmethod
+    def _deal(shape, dtype):
+        return tf.one_hot(tf.random.shuffle(tf.range(shape[1]) % shape[0]), shape[0], axis=0, dtype=dtype)
+
+
 class AnnealedGate(layers.Layer):
     """Dataset-level balance: one gate sigmoid(s w_i^d) a sub-module, Eq. 15.
 

@@ -72,3 +72,19 @@ def diversity_loss(weights, epoch):
     products = largest * (total - largest) + largest * second
     sums = total + (modules - 1) * largest + second
     return tf.reduce_mean(tf.reduce_sum(products - margin * sums, axis=1))
+
+
+def sparsity_loss(weights, epoch):
+    """A control in the place of L_div: an L1 penalty of what a channel's weights sum up to beyond 1.
+
+    Sum over channels, mean over images. Where it is 0, weights are as sparse as L_div wants them, but no sub-module is preferred.
+
+    Args:
+      weights: (B, N, K) instance weights w^t in (0, 1).
+      epoch: not used.
+
+    Returns:
+      Scalar.
+    """
+    del epoch
+    return tf.reduce_mean(tf.reduce_sum(tf.nn.relu(tf.reduce_sum(weights, axis=1) - 1), axis=1))

@@ -236,6 +236,27 @@ def sweep(flag, statistics, base):
     return figure
 
 
+def conditions(findings):
+    """Predictions below each other: a point a draw, the mean with its interval, the threshold dashed; each on an axis of its own.
+
+    Args:
+      findings: dicts of "text", "values", "mean", "low", "high", "threshold", "status"; ends may be None.
+    """
+    with _figure(0.3 + 0.85 * len(findings), nrows=len(findings), squeeze=False) as (figure, grid):
+        for axes, found in zip(grid[:, 0], findings):
+            axes.axvline(found["threshold"], color=NEUTRAL, linestyle="--", linewidth=1)
+            axes.plot(found["values"], np.zeros(len(found["values"])), "o", color=UNSEEN_COLOUR, alpha=0.5, markersize=4)
+            if found["low"] is not None:
+                axes.plot([found["low"], found["high"]], [1, 1], "-", color=ACCENT)
+            if found["mean"] is not None:
+                axes.plot(found["mean"], 1, "D", color=ACCENT, markersize=5)
+            axes.set(yticks=[], ylim=(-0.7, 1.7))
+            axes.set_title(f"{_short(found['text'], 80)}: {found['status']}", fontsize=7, loc="left")
+            axes.tick_params(labelsize=7)
+            axes.spines["left"].set_visible(False)
+    return figure
+
+
 def save(figure, directory, name):
     """Writes `name.svg` and `name.png`, each whole or not at all. Returns the SVG's bytes."""
     import matplotlib

@@ -16,7 +16,7 @@ from bgsnet_tf import files
 from bgsnet_tf.evaluation import analysis, bootstrap, calibration, metrics
 from bgsnet_tf.reporting import figures, heat_maps, html_page
 from bgsnet_tf.reporting.html_page import Section
-from bgsnet_tf.reporting.result_tables import COLUMNS, PAPER_FOOTNOTES, PAPER_ROWS, ROWS, reference_notes, verdicts
+from bgsnet_tf.reporting.result_tables import COLUMNS, PAPER_FOOTNOTES, PAPER_ROWS, ROWS, reference_notes, trained_balance, verdicts
 
 CONFUSED_PAIRS, IMAGES_OF_A_PAIR = 6, 3
 DECISIVE_ATTRIBUTES = 5
@@ -41,6 +41,7 @@ class Evidence:
       class_attributes: (C, A), φ.
       class_names, attribute_names: C and A names.
       weights: (m, N, K) instance weights, or None without instance balance.
+      balance: the last row of the table of `training.balance_summary`, as a dict; None where there is none.
       load_images: function from (k,) positions in the unseen split to images (k, H, W, 3) uint8; None where the data set has
         features and no images.
       load_maps: function from a position in the unseen split to the maps (h, w, A) of its fused attributes; None where the backbone has
@@ -59,6 +60,7 @@ class Evidence:
     class_names: tuple
     attribute_names: tuple
     weights: Optional[np.ndarray]
+    balance: Optional[Mapping]
     load_images: Optional[Callable[[np.ndarray], np.ndarray]]
     load_maps: Optional[Callable[[int], np.ndarray]] = None
 
@@ -266,7 +268,7 @@ def _balance(evidence, draw):
             ["between images, for all sub-modules alike", f"{numbers['per_image']:.0%}"],
             ["in their interaction: each sub-module in its own images", f"{numbers['joint']:.0%}"],
         ]
-    return {"figures": drawn, "rows": rows, "instance_balance": balanced}
+    return {"figures": drawn, "rows": rows + trained_balance(evidence.balance), "instance_balance": balanced}
 
 
 def _pruning(evidence):

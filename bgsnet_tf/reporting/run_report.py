@@ -1,8 +1,10 @@
 """Gathers what a run's report is made of: `report.html` with its figures and tables, and TensorBoard's view of the same."""
 
+import os
 import platform
 
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
 import bgsnet_tf
@@ -13,7 +15,7 @@ from bgsnet_tf.model.attribution import Attribution
 from bgsnet_tf.reporting import heat_maps, run_page, tensorboard
 from bgsnet_tf.reporting.result_tables import read_curve, write_curves, write_pruning
 from bgsnet_tf.scoring import pruning
-from bgsnet_tf.training import stages
+from bgsnet_tf.training import run_folder, stages
 from bgsnet_tf.training.checkpoints import StageFolder
 
 
@@ -66,12 +68,18 @@ def write_report(run, bgsnet, results, per_class, scores, inference, validation_
         class_names=benchmark.class_names,
         attribute_names=benchmark.attribute_names,
         weights=None if inference.weights is None else inference.weights[inference.sampled >= seen],
+        balance=_last_epoch(run),
         load_images=None if benchmark.features is not None else _loader(run),
         load_maps=_map_loader(run, bgsnet),
     )
     page, figures = run_page.write(run.directory, evidence)
     tensorboard.write(run, results, figures, heat_maps.strips(evidence), inference)
     return page
+
+
+def _last_epoch(run):
+    path = os.path.join(run.directory, run_folder.BALANCE)
+    return pd.read_csv(path).iloc[-1].to_dict() if os.path.exists(path) else None
 
 
 def _map_loader(run, bgsnet):

@@ -43,7 +43,7 @@ def score(run, bgsnet, embeddings, validation_dir):
 
     A backbone that starts at random has no features to speak of before it is trained, so they are left out
     there, as they are where its weights can no longer be had; `eszsl_tuned` is left out where no stage has cached e_g, and
-    all of them where the data set has too few images for a validation split.
+    all of them where the training rows have too few images for a validation split, or no validation classes.
 
     Args:
       run: a finished `Run`. Within the validation split, its own test rows are validation data.
@@ -54,7 +54,8 @@ def score(run, bgsnet, embeddings, validation_dir):
         makes its δ a rough one.
     """
     if run.config.data.split == "final" and not all(map(len, run.benchmark.validation_rows())):
-        print("no linear map and no ESZSL beside the run: its training rows are too few for a validation split to choose by")
+        chosen_by = "are too few for a validation split" if len(run.benchmark.validation_classes) else "hold no validation classes"
+        print(f"no linear map and no ESZSL beside the run: its training rows {chosen_by} to choose by")
         return {}
     found = {}
     features = run.benchmark.features if run.benchmark.features is not None else _as_it_came(run)

@@ -6,6 +6,7 @@ from bgsnet_tf import files
 from bgsnet_tf.errors import UserError
 
 FLAGS = "config.flags"
+BALANCE = "balance.csv"  # what `callbacks.BalanceSummary` has seen, a row an epoch
 BEFORE_FLAGS = {".lock", "cache", "checkpoints", "validation"}  # what may be there before the flags are
 PLACES = ("", "cache", "cache/*", "checkpoints/*", "checkpoints/*/*", "figures")  # that are written to
 

@@ -9,19 +9,21 @@ import tensorflow as tf
 
 from bgsnet_tf.data import batches, episodes, images, trunk_cache
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.evaluation import analysis
 from bgsnet_tf.model import backbone
 from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.model.bsnet import BSNet, phases
 from bgsnet_tf.model.gnet import MetaGNet, SupervisedGNet
 from bgsnet_tf.model.layers import Predictor, Standardization
-from bgsnet_tf.training import callbacks, starts, strategy
+from bgsnet_tf.training import callbacks, run_folder, starts, strategy
+from bgsnet_tf.training.balance_summary import BalanceSummary
 from bgsnet_tf.training.checkpoints import StageFolder
 from bgsnet_tf.training.fitting import Fit, FitPhase, fit_stage
 
 STAGES = ("finetune", "meta", "bsnet")
 NOT_LEARNT_FROM = ("gnet", "meta", "bsnet", "trust_backbone")  # whether a stage is used, or a file read, does not change what is learnt
 TRAINED_AGAIN = {"": (), "finetune": STAGES, "meta": ("meta",), "bsnet": ("bsnet",)}  # with a stage that is: those that start from it
-SUMMARY_IMAGES = 256  # behind TensorBoard's histograms
+SUMMARY_IMAGES = 256  # that the balance is watched on
 
 
 def build_bgsnet(run, train=fit_stage, open_cache=None):
@@ -212,6 +214,8 @@ def train_bsnet(run, gnet, finetuned, finetuned_predictor, cache, train=fit_stag
     eta = settings.eta if settings.diversity_loss else 0.0
     if settings.eta_per_weight:
         eta /= settings.submodules * channels
+    if settings.balance_control == "reversed":
+        eta = -eta
     style = phases(
         settings.training_style,
         settings.eph_max,
@@ -232,9 +236,11 @@ def train_bsnet(run, gnet, finetuned, finetuned_predictor, cache, train=fit_stag
         settings.s_max,
         settings.gate_init_std,
         settings.gate_compensation,
+        settings.balance_control,
     )
     bsnet((tf.zeros([1, *graph.input_shape[1:]]), tf.zeros([1, channels])))
-    if settings.b_start == "open":
+    bsnet.gates_at_start = bsnet.gate.w.numpy()  # the same for a network that is restored: the seed is
+    if settings.b_start == "open" and settings.balance_control != "partition":
         starts.open_weights(bsnet.balance)
     if settings.s_start == "general":
         bsnet.enter(style[0])
@@ -265,8 +271,10 @@ def train_bsnet(run, gnet, finetuned, finetuned_predictor, cache, train=fit_stag
 
 
 def _bsnet_callbacks(run, gnet, cache, first_epoch):
-    """Counts epochs and draws the balance of a few training images in the test view."""
-    shown = np.stack([np.arange(min(SUMMARY_IMAGES, len(run.labels))), np.zeros(min(SUMMARY_IMAGES, len(run.labels)), int)], axis=1)
-    batch = [tf.constant(array, tf.float32) for array in cache().gather(shown)]
+    """Counts epochs and watches the balance on a few training images in the test view."""
+    rows = analysis.spread(np.arange(len(run.labels)), SUMMARY_IMAGES)
+    batch = [tf.constant(array, tf.float32) for array in cache().gather(np.stack([rows, np.zeros_like(rows)], axis=1))]
     general = gnet.predictor(batch[1]) if run.config.meta.gnet else None
-    return [callbacks.CountEpochs(first_epoch), callbacks.BalanceSummary(run.logs("bsnet"), batch, general, run.worker.is_chief)]
+    record = os.path.join(run.directory, run_folder.BALANCE)
+    watch = BalanceSummary(run.logs("bsnet"), record, batch, run.labels[rows], general, run.worker.is_chief)
+    return [callbacks.CountEpochs(first_epoch), watch]

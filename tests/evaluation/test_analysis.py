@@ -89,3 +89,23 @@ def test_spread_takes_both_ends_and_keeps_the_order():
 
 def test_gates_are_counted_on_either_side_of_the_thresholds():
     assert analysis.gate_figures([0.1, 0.05, 0.5, 0.51, 0.9, 0.91]) == {"near_zero": 1, "near_one": 1, "over_half": 3}
+
+
+def test_errors_are_one_less_the_probability_of_the_right_class():
+    attributes = np.array([[[2.0, 0.0], [0.0, 0.0]]])
+    np.testing.assert_allclose(analysis.class_errors(attributes, [0], np.eye(2)), [[1 / (1 + np.exp(2)), 0.5]])
+
+
+def test_correlation_of_errors_is_the_mean_over_pairs_that_vary():
+    rng = np.random.default_rng(0)
+    errors = rng.random((40, 3))
+    pairs = [np.corrcoef(errors[:, i], errors[:, j])[0, 1] for i, j in ((0, 1), (0, 2), (1, 2))]
+    assert analysis.error_correlation(errors) == pytest.approx(np.mean(pairs))
+    assert analysis.error_correlation(np.column_stack([errors[:, :2], np.ones(40)])) == pytest.approx(pairs[0])
+    assert analysis.error_correlation(np.column_stack([errors[:, 0], np.ones(40)])) is None
+
+
+def test_rank_correlation_asks_for_the_order_alone():
+    assert analysis.rank_correlation([1, 2, 3, 4], np.exp([1, 2, 3, 9])) == pytest.approx(1)
+    assert analysis.rank_correlation([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
+    assert analysis.rank_correlation([1, 1, 1], [3, 2, 1]) is None

@@ -38,7 +38,7 @@ def test_folders_are_named_after_what_differs():
 )
 def test_a_run_shares_what_does_not_depend_on_what_differs(tiny_config, tmp_path, change, shared):
     base, own = (tiny_config.replace(run_dir=str(tmp_path / name)) for name in ("base", "own"))
-    runs._share(base, own.replace(**change), load_benchmark(base.data))
+    runs.share(base, own.replace(**change), load_benchmark(base.data))
     links = sorted(path for path in (tmp_path / "own").rglob("*") if path.is_symlink()) if (tmp_path / "own").exists() else []
     assert [str(path.relative_to(tmp_path / "own")) for path in links] == shared
     assert all(path.resolve() == tmp_path / "base" / path.relative_to(tmp_path / "own") for path in links)

@@ -95,6 +95,40 @@ def test_the_loss_is_equation_17(parts):
     np.testing.assert_allclose(logs["loss"], expected, rtol=1e-4)
 
 
+def test_logs_hold_the_norm_of_the_gradient_of_every_active_group(parts):
+    _, _, _, features, general, phi = parts
+    bsnet = make(parts, BalancePhase("gates", 4, False, 0.0, True, True))
+    with tf.GradientTape() as tape:
+        loss = attribute_cross_entropy(bsnet((features, general), training=True), np.arange(B) % C, phi)
+    groups = bsnet.parameter_groups()
+    gradients = tape.gradient(loss, groups)
+    logs = bsnet.train_on_batch((features, general), np.arange(B) % C, return_dict=True)
+    assert {name for name in logs if "gradient" in name} == {f"gradient_{name}" for name in groups}
+    for name, of_group in gradients.items():
+        np.testing.assert_allclose(logs[f"gradient_{name}"], tf.linalg.global_norm(of_group), rtol=1e-3)
+    stands = make(parts, BalancePhase("instance", 4, True, 0.01, False, False))
+    logs = stands.train_on_batch((features, general), np.arange(B) % C, return_dict=True)
+    assert {name for name in logs if "gradient" in name} == {"gradient_tails", "gradient_heads"}
+
+
+def test_a_sub_module_alone_is_the_network_with_all_other_embeddings_at_0(parts):
+    bsnet = make(parts, BalancePhase("parallel", 4, True, 0.0, True, True))
+    _, balanced = bsnet.balanced(parts[3], parts[4])
+    alone = bsnet.attributes_alone(balanced)
+    kept = balanced.numpy() * np.array([0, 1, 0])[:, None]
+    np.testing.assert_allclose(alone[:, 1], bsnet.attributes(kept), rtol=1e-4, atol=1e-5)
+
+
+def test_a_partition_gives_every_channel_to_one_sub_module_whatever_the_image(parts):
+    bsnet = make(parts, BalancePhase("instance", 4, True, 0.0, False, False), control="partition")
+    weights, _ = bsnet.balanced(parts[3], parts[4])
+    np.testing.assert_array_equal(weights[0], weights[1])
+    np.testing.assert_array_equal(np.sum(weights, axis=1), np.ones([B, 256]))
+    assert set(np.sum(weights[0], axis=1)) == {85.0, 86.0}
+    assert "instance_balance" not in " ".join(w.name for w in bsnet.trainable_weights)
+    np.testing.assert_array_equal(bsnet.pruned([2]).balance.owner[0], weights[0, 2])
+
+
 @pytest.mark.parametrize("options", [{"dataset_balance": False}])
 def test_without_dataset_balance_every_gate_is_one(parts, options):
     phase = BalancePhase("instance", 2, False, 0.0, False, False)

@@ -123,3 +123,8 @@ def test_cross_entropy_takes_classes_of_each_task():
     attributes, phi, labels = rng.normal(size=(2, 6, 5)), rng.normal(size=(2, 4, 5)), rng.integers(4, size=(2, 6))
     each = [losses.attribute_cross_entropy(attributes[t], labels[t], phi[t]) for t in range(2)]
     np.testing.assert_allclose(losses.attribute_cross_entropy(attributes, labels, phi), np.mean(each), rtol=1e-12)
+
+
+def test_the_sparsity_penalty_is_what_a_channels_weights_sum_up_to_beyond_one():
+    weights = np.array([[[0.5, 0.1], [0.75, 0.2]], [[0.5, 0.5], [0.5, 1.0]]])
+    assert losses.sparsity_loss(tf.constant(weights), 1).numpy() == pytest.approx((0.25 + 0.5) / 2)

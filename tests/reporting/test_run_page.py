@@ -66,6 +66,7 @@ def evidence(**changes):
         "class_names": CLASSES,
         "attribute_names": ("fur", "wings", "<i>", "scales", "constant"),
         "weights": rng.uniform(size=(12, 3, 6)),
+        "balance": {"epoch": 4, "gate_order_kept": 0.25, "loss_s": 0.5, "eta_loss_div": 0.125, "gradient_gates": np.nan},
         "load_images": lambda positions: np.stack([np.full((16, 16, 3), i, np.uint8) for i in positions]),
     }
     return run_page.Evidence(**{**values, **changes})

@@ -151,3 +151,16 @@ def test_weights_that_are_gone_leave_a_line_and_no_row(pretrained, tmp_path, cap
     gone = dataclasses.replace(run, config=config.replace(backbone_weights=str(tmp_path / "gone.h5")))
     assert reference._as_it_came(gone) is None
     assert "gone.h5: no such file" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("without, said", [("classes", "hold no validation classes"), ("rows", "are too few for a validation split")])
+def test_a_run_without_a_validation_split_says_what_is_missing(pretrained, capsys, without, said):
+    run = commands.open_run(pretrained)
+    whole = run.benchmark
+    if without == "classes":
+        changed = {"validation_classes": np.array([], np.int32)}
+    else:
+        changed = {"train": whole.train[np.unique(whole.labels[whole.train], return_index=True)[1]]}
+    lacking = dataclasses.replace(run, benchmark=dataclasses.replace(whole, **changed))
+    assert reference.score(lacking, None, None, "") == {}
+    assert f"its training rows {said} to choose by" in capsys.readouterr().out
