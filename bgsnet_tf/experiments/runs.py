@@ -16,6 +16,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from absl import flags
 from tqdm import tqdm
 
 from bgsnet_tf import config, files
@@ -185,6 +186,13 @@ def _link(base, own, name):
     if os.path.exists(source) and not os.path.lexists(link):
         os.makedirs(os.path.dirname(link), exist_ok=True)
         os.symlink(os.path.relpath(source, os.path.dirname(link)), link)
+
+
+def define_workers():
+    """Defines --workers, for experiments that make several runs at once; an operation then has one thread."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # Linux alone has the former
+    flags.DEFINE_integer("workers", cores, "Processes that train at once, with one thread an operation each.", lower_bound=1)
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 
 def in_own_processes(work, jobs, workers=1):

@@ -10,7 +10,6 @@ and figures/.
 """
 
 import datetime
-import os
 
 from absl import flags
 
@@ -61,20 +60,8 @@ def run(settings, draws, seeds, workers, situations=registered.SITUATIONS):
     return found
 
 
-def define_workers():
-    """Defines --workers, for experiments that make several runs at once."""
-    cores = len(os.sched_getaffinity(0))
-    flags.DEFINE_integer("workers", cores, "Processes that train at once, with one thread each.", lower_bound=1)
-
-
-def use_one_thread():
-    """Processes begun from here on compute an operation in one thread."""
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-
-
 def main():
     quick = flags.FLAGS.quick
-    use_one_thread()
     draws = registered.QUICK_DRAWS if quick else flags.FLAGS.draws
     run(config.from_flags(), draws, registered.QUICK_SEEDS if quick else flags.FLAGS.seeds, flags.FLAGS.workers)
 
@@ -83,5 +70,5 @@ if __name__ == "__main__":
     flags.DEFINE_integer("draws", registered.DRAWS, "Draws of classes and images.", lower_bound=1)
     flags.DEFINE_integer("seeds", registered.SEEDS, "Seeds of each draw.", lower_bound=1)
     flags.DEFINE_bool("quick", False, "Three draws of one seed: whether it runs, not what it shows.")
-    define_workers()
+    runs.define_workers()
     cli.run(main)

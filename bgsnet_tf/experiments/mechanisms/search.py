@@ -1,0 +1,143 @@
+"""The search for settings in which the mechanisms work, on validation classes alone, before they are tested.
+
+    python -m bgsnet_tf.experiments.mechanisms.search --flagfile=configs/mechanisms.flags --run_dir=runs/mechanisms --draws=2
+
+Its draws of classes are not those of the test, and it reads the validation split of each. The method and the controls beside it get the
+same trials; those that would change nothing in a control are not run. The method's settings are those that meet most of `criteria`, then
+those of the highest T, fused; a control's are those of its highest T, special branch. It writes search.csv and search.md, which
+the document of the test takes in. The same command continues after an interruption.
+"""
+
+import math
+import os
+
+import pandas as pd
+from absl import flags
+
+from bgsnet_tf import cli, config, files
+from bgsnet_tf.evaluation import mechanisms as m
+from bgsnet_tf.experiments import runs
+from bgsnet_tf.experiments.mechanisms import registered
+from bgsnet_tf.experiments.mechanisms.networks import Networks
+from bgsnet_tf.experiments.mechanisms.registered import FULL, Situation
+
+GRID = {
+    "as given": {},
+    "η 0.1": {"eta": 0.1},
+    "η 10": {"eta": 10.0},
+    "open": {"b_start": "open"},
+    "open, η 0.1": {"b_start": "open", "eta": 0.1},
+    "gates go on": {"gates_go_on": True},
+    "fast gates": {"gate_lr": 0.5},
+    "longer": {"eph_max": 10, "balance_epochs": 10},
+}
+NO_EFFECT = {"partition": ("η", "open"), "no L_div": ("η", "open, η")}  # control to the beginnings of trials that change nothing in it
+CONTROLS = ("no L_div", "partition", "sparsity")
+AGAINST = "three cues"
+
+
+def situations():
+    """Name to `Situation`, with a network for every trial: "full: as given", …"""
+    families, cues = (registered.SITUATIONS[name] for name in ("families", AGAINST))
+    trials = {_name(FULL, trial): changes for trial, changes in GRID.items()}
+    controls = {
+        _name(control, trial): {**cues.networks[control], **changes}
+        for control in CONTROLS
+        for trial, changes in GRID.items()
+        if not trial.startswith(NO_EFFECT.get(control, ()) or "\0")
+    }
+    return {"families": Situation(families.dials, trials), AGAINST: Situation(cues.dials, {**trials, **controls})}
+
+
+def criteria(row):
+    """How many of the mechanisms' signs a trial of the method shows, from its means."""
+    return (
+        (row["share of images"] > 0.1)
+        + (row["loss by shuffling"] > 1)
+        + (row["fine told by w^t"] > 0.7)
+        + (row["errors correlate less"] > 0)
+        + (row["order of gates"] < 0.5)
+    )
+
+
+def run(settings, draws, workers):
+    """Trains all trials that are not measured, and writes what came out.
+
+    Returns:
+      DataFrame with a row a trial of the method and of each control: means over draws.
+    """
+    networks = Networks(settings.replace(split="validation"), situations(), registered.SEARCH_DRAW)
+    networks.train(draws, 0, workers)
+    rows = [row for draw in range(draws) for row in _rows(draw, networks.of_draw(draw, 1)[0])]
+    table = pd.DataFrame(rows).groupby(["network", "trial"], sort=False).mean(numeric_only=True).drop(columns="draw").reset_index()
+    table["criteria"] = [criteria(row) if row["network"] == FULL else math.nan for row in table.to_dict("records")]
+    directory = settings.run.run_dir
+    files.write(os.path.join(directory, "search.csv"), pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+    command = runs.command("bgsnet_tf.experiments.mechanisms.search", [f"--draws={draws}"], settings)
+    files.write(os.path.join(directory, "search.md"), _document(table, draws, command))
+    print(table.to_string(index=False, float_format="%.2f"))
+    print("\n".join(f"{network}: {trial}" for network, trial in chosen(table).items()))
+    return table
+
+
+def chosen(table):
+    """Network to the trial that is chosen for it."""
+    method = table[table["network"] == FULL].sort_values(["criteria", "T fused"], ascending=False, kind="stable")
+    of_controls = {name: table[table["network"] == name].sort_values("T special", ascending=False, kind="stable") for name in CONTROLS}
+    return {name: rows.iloc[0]["trial"] for name, rows in {FULL: method, **of_controls}.items()}
+
+
+def _rows(draw, seed):
+    """A row for every trial of a draw; for the method, T is the mean of both situations, for a control that with cues."""
+    corr = m.correlation_of_errors(seed[AGAINST, _name("no L_div", "as given")])
+    for (situation, name), cues in seed.networks.items():
+        if situation != AGAINST:
+            continue
+        network, trial = name.split(": ", 1)
+        both = [cues] if network != FULL else [cues, seed["families", name]]
+        row = {"draw": draw, "network": network, "trial": trial}
+        row |= {
+            f"T {branch}": sum(m.accuracy(x, getattr(x, branch)) for x in both) / len(both) for branch in ("general", "special", "fused")
+        }
+        row |= {"errors correlate less": corr - m.correlation_of_errors(cues), "order of gates": m.order_kept(cues)}
+        if network == FULL:
+            families = both[1]
+            row |= {
+                "share of images": m.share_of_images(families),
+                "loss by shuffling": m.loss_by_shuffling(families, seed.rng),
+                "fine told by w^t": m.fine_told_by_weights(families),
+            }
+        yield row
+
+
+def _name(network, trial):
+    return f"{network}: {trial}"
+
+
+def _document(table, draws, command):
+    texts = [[cell if isinstance(cell, str) else "-" if math.isnan(cell) else f"{cell:.2f}" for cell in row] for row in table.to_numpy()]
+    lines = [" | ".join(row) for row in [list(table.columns), ["---"] * table.shape[1], *texts]]
+    picked = "; ".join(f"{network}: {trial}" for network, trial in chosen(table).items())
+    grid = "; ".join(f"{name}: {' '.join(f'--{flag}={value}' for flag, value in changes.items()) or '-'}" for name, changes in GRID.items())
+    return "\n\n".join(
+        [
+            "## The search",
+            f"    {command}",
+            f"{len(GRID)} trials for the method and each control, on the validation classes of {draws} draws, one seed; means over draws. "
+            "Trials that would change nothing in a control were not run. No draw of the test was read.",
+            f"Trials: {grid}.",
+            "\n".join(f"| {line} |" for line in lines),
+            f"Chosen: {picked}.",
+            "",
+        ]
+    )
+
+
+def main():
+    run(config.from_flags(), flags.FLAGS.draws, flags.FLAGS.workers)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_integer("draws", 2, "Draws of classes and images.", lower_bound=1)
+    runs.define_workers()
+    cli.run(main)
