@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/mechanisms.md: images of --dataset=demo_dials as a network sees them, a picture a dial.
+"""Draws the pictures of docs/dials.md: images of --dataset=demo_dials as a network sees them, a picture a dial.
 
     python -m benchmarks.dial_pictures --directory=docs/figures
 
