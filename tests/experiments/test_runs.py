@@ -62,6 +62,28 @@ def test_a_run_that_is_killed_says_so(tiny_config):
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def note(directory, name, others):
+    """A job: leaves a file, and waits until others have left theirs."""
+    (directory / name).touch()
+    wait_for(lambda: all((directory / other).exists() for other in others), 60)
+
+
+def refuse(text):
+    raise UserError(text)
+
+
+def test_jobs_run_side_by_side_and_no_more_of_them_than_there_are_workers(tmp_path):
+    runs.in_own_processes(note, {name: (tmp_path, name, "ab") for name in "ab"}, workers=2)
+    runs.in_own_processes(note, {name: (tmp_path, name, others) for name, others in (("c", ""), ("d", "c"))}, workers=1)
+    assert {path.name for path in tmp_path.iterdir()} == set("abcd")
+
+
+def test_the_error_of_a_job_is_the_users_line_and_ends_the_others(tmp_path):
+    with pytest.raises(UserError, match="no such thing"):
+        runs.in_own_processes(refuse, {name: (text,) for name, text in (("a", "no such thing"), ("b", "never begun"))})
+    assert not multiprocessing.active_children()
+
+
 def start(config):
     arguments = [f"--{name}={value}" for name, value in config.values().items()]
     command = [sys.executable, "-m", "bgsnet_tf.experiments.sweep", "--sweep=eta=0.5", *arguments]
