@@ -10,8 +10,12 @@ A mechanism is "shown" where all of its conditions are met, "refuted" where one 
 
 `BROKEN` are the same tests of mechanisms that were broken on purpose. None of them may come out as shown.
 
-Deviations from the plan in `evidence.md` of the project's notes, all made before results: T stands for U, since it needs no δ and so
-no second run for each network; ρ = .5 is left out, since it has no weight in a slope over 0, .5 and .9.
+Deviations from the table that set the task: T stands for U, since it needs no δ and so no second run for each network; ρ = .5 is left
+out, since it has no weight in a slope over 0, .5 and .9.
+
+What was seen before: the size of the badge and the length of fine-tuning were set by what the fine-tuned general branch can tell on the
+unseen classes of data seed 7 (T 67 in families, 60 within them, 75 and 60 at ρ = 0 and .9). One whole network was trained on the families
+of data seed 10, with a smaller badge and shorter fine-tuning (T 26 general, 20 special, 23 fused), to see that the program runs.
 """
 
 import dataclasses
@@ -54,7 +58,7 @@ _EPISODIC = {
 SITUATIONS = {
     "independent": Situation({"correlation": 0.0}, _EPISODIC),
     "correlated": Situation({"correlation": 0.9}, _EPISODIC),
-    "families": Situation({"fine_share": 0.5, "detail": 5.0}, {FULL: {}}),
+    "families": Situation({"fine_share": 0.5, "detail": 8.0}, {FULL: {}}),
     "one cue": Situation({"cues": 1}, {"gates": GATES}),
     "three cues": Situation(
         {"cues": 3},
