@@ -11,6 +11,7 @@ class EvaluationConfig:
     delta_general: float = option(0.0, "The same for GNet's scores alone, whose scale is another.")
     delta_special: float = option(0.0, "The same for BSNet's scores alone.")
     calibrate: bool = option(False, "First run the whole validation split below --run_dir, and take delta from it.")
+    score_epochs: bool = option(True, "In the validation split, score every epoch of training, for TensorBoard.")
     eval_batch_size: int = option(64, "Images a batch where nothing is trained.", between(1, 4096))
 
 

@@ -67,7 +67,7 @@ class Run:
     @property
     def scores_epochs(self):
         """Whether every epoch is scored: only inside the validation split, since nothing is to be learnt from a test split."""
-        return self.training and self.config.data.split == "validation"
+        return self.training and self.config.data.split == "validation" and self.config.evaluation.score_epochs
 
     @functools.cached_property
     def worker(self):
