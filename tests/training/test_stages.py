@@ -160,7 +160,7 @@ def test_bfloat16_trains(trained, tmp_path):
 
 def test_a_run_writes_what_the_design_names(trained):
     config, results, table = trained
-    names = {".lock", "config.flags", "checkpoints", "logs", "cache", "export", "figures"}
+    names = {".lock", "config.flags", "checkpoints", "logs", "cache", "export", "figures", "balance.csv"}
     names |= {"results.json", "results.csv", "per_class.csv", "pruning.csv", "report.html", "attributes.npz"}
     assert set(os.listdir(config.run.run_dir)) == names
     with open(os.path.join(config.run.run_dir, "results.json")) as file:
@@ -178,7 +178,7 @@ def test_tensorboard_gets_losses_gates_scale_margin_weights_and_branches(trained
                 tags |= {value.tag for value in event.summary.value}
     assert {"epoch_loss", "epoch_loss_s", "epoch_loss_div", "epoch_accuracy", "gates/0", "gates/1", "balance/gates"} <= tags
     assert {"balance/scale_s", "balance/margin", "balance/instance_weights", "branches/special_logit_std"} <= tags
-    assert {"branches/general_logit_std", "balance/loss_div_per_weight"} <= tags
+    assert {"branches/general_logit_std", "balance/loss_div_per_weight", "balance/weights_joint", "balance/gate_order_kept"} <= tags
 
 
 def test_calibration_takes_delta_from_the_validation_split_only(tiny_config):
