@@ -2,7 +2,7 @@
 
 from bgsnet_tf.commands.evaluating import evaluate, evaluate_export
 from bgsnet_tf.commands.exporting import export
-from bgsnet_tf.commands.opening import open_run, validation_run, with_choices
+from bgsnet_tf.commands.opening import open_run
 from bgsnet_tf.commands.training import fit, plan, train
 
-__all__ = ["evaluate", "evaluate_export", "export", "fit", "open_run", "plan", "train", "validation_run", "with_choices"]
+__all__ = ["evaluate", "evaluate_export", "export", "fit", "open_run", "plan", "train"]

@@ -4,14 +4,14 @@ import os
 
 import numpy as np
 
-from bgsnet_tf import files
-from bgsnet_tf.commands.opening import DELTA_FLAGS, naming_bad_images, open_run, validation_run
+from bgsnet_tf import delta_choice, files
+from bgsnet_tf.commands.opening import naming_bad_images, open_run
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.evaluation import bootstrap, calibration, metrics
-from bgsnet_tf.reporting import result_tables, run_report
+from bgsnet_tf.reporting import model_card, result_tables, run_report
 from bgsnet_tf.scoring import exported, reference
 from bgsnet_tf.scoring.inference import infer
-from bgsnet_tf.training import stages
+from bgsnet_tf.training import checkpoints, stages
 
 
 def evaluate(config, html=True):
@@ -34,24 +34,22 @@ def evaluate(config, html=True):
         return _evaluate_unseen(run, bgsnet)
     with naming_bad_images(run):
         inference = infer(run, bgsnet)
-        references = reference.score(run, bgsnet, inference.embeddings, validation_run(config).run.run_dir)
+        references = reference.score(run, bgsnet, inference.embeddings, delta_choice.validation_run(config).run.run_dir)
     attributes = {**inference.attributes, **{name: found.attributes for name, found in references.items()}}
     seen = len(benchmark.test_seen)
     scores = {name: (a[:seen] @ benchmark.phi.T, a[seen:] @ benchmark.phi.T) for name, a in attributes.items()}
     labels = benchmark.labels[benchmark.test_seen], benchmark.labels[benchmark.test_unseen]
     truth = (*labels, benchmark.seen_classes, benchmark.unseen_classes)
-    deltas = {name: getattr(config.evaluation, DELTA_FLAGS[name]) for name in inference.attributes}
-    source = "a constant of the flags, to be chosen on the validation split"
+    deltas = {name: getattr(config.evaluation, delta_choice.FLAGS[name]) for name in inference.attributes}
     if config.data.split == "validation":
         deltas = {
             name: calibration.best_delta(seen_scores, truth[0], unseen_scores, *truth[1:]).delta
             for name, (seen_scores, unseen_scores) in scores.items()
         }
-        source = "the best H on this validation split"
     deltas.update({name: found.delta for name, found in references.items()})
     decisions = {name: metrics.decisions(pair[0], truth[0], pair[1], *truth[1:], deltas[name]) for name, pair in scores.items()}
     results = {
-        **_facts(run, deltas, source),
+        **_facts(run, bgsnet, deltas),
         **metrics.evaluate_branches(scores, *truth, deltas),
         "intervals": {
             name: bootstrap.confidence_intervals(pair[0], truth[0], pair[1], *truth[1:], deltas[name]) for name, pair in scores.items()
@@ -71,12 +69,13 @@ def evaluate(config, html=True):
         files.write_arrays(os.path.join(run.directory, result_tables.ATTRIBUTES), attributes)
         result_tables.write_results(run.directory, results, per_class)
         if html:
-            validation_dir = validation_run(config).run.run_dir
+            validation_dir = delta_choice.validation_run(config).run.run_dir
             print(f"report: {run_report.write_report(run, bgsnet, results, per_class, scores, inference, validation_dir)}")
+        model_card.refresh(run)
     if config.data.split == "validation":
         print(
             "for the final split: "
-            + " ".join(f"--{DELTA_FLAGS[name]}={delta:.3f}" for name, delta in deltas.items() if name in DELTA_FLAGS)
+            + " ".join(f"--{delta_choice.FLAGS[name]}={delta:.3f}" for name, delta in deltas.items() if name in delta_choice.FLAGS)
         )
     return results
 
@@ -85,18 +84,20 @@ def _evaluate_unseen(run, bgsnet):
     """What `evaluate` can give where the data set has no test_seen rows: T and U of every branch, without a report."""
     with naming_bad_images(run):
         attributes = infer(run, bgsnet).attributes
-    deltas = {name: getattr(run.config.evaluation, DELTA_FLAGS[name]) for name in attributes}
+    deltas = {name: getattr(run.config.evaluation, delta_choice.FLAGS[name]) for name in attributes}
     scores = {name: predicted @ run.benchmark.phi.T for name, predicted in attributes.items()}
     truth = run.benchmark.labels[run.benchmark.test_unseen], run.benchmark.seen_classes, run.benchmark.unseen_classes
-    results = _facts(run, deltas, "a constant of the flags; there are no test_seen rows, so no S, H, AUSUC and report")
+    results = _facts(run, bgsnet, deltas)
+    results["delta_source"] += "; there are no test_seen rows, so no S, H, AUSUC and report"
     results.update({name: metrics.evaluate_unseen(found, *truth, deltas[name]) for name, found in scores.items()})
     print(result_tables.table(results))
     with files.naming_unwritable(run.directory):
         result_tables.write_results(run.directory, results)
+        model_card.refresh(run)
     return results
 
 
-def _facts(run, deltas, source):
+def _facts(run, bgsnet, deltas):
     """What `results.json` says of the run beside its figures."""
     return {
         "dataset": run.benchmark.name,
@@ -108,7 +109,8 @@ def _facts(run, deltas, source):
         "seed": run.config.run.seed,
         "delta": deltas["fused"],
         "deltas": deltas,
-        "delta_source": source,
+        "delta_source": delta_choice.source(run.config),
+        "weights": checkpoints.weights_digest(bgsnet),
     }
 
 

@@ -2,14 +2,15 @@
 
 import os
 
-from bgsnet_tf import files
+from bgsnet_tf import delta_choice, files
 from bgsnet_tf.commands.opening import open_run
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.exported import layout
+from bgsnet_tf.reporting import model_card
 from bgsnet_tf.scoring import cost, pruning
 from bgsnet_tf.scoring.inference import infer
 from bgsnet_tf.serving import versions
-from bgsnet_tf.training import stages
+from bgsnet_tf.training import checkpoints, stages
 
 
 def export(config, prune_threshold=0.0, prune_to=0):
@@ -37,7 +38,10 @@ def export(config, prune_threshold=0.0, prune_to=0):
 def write_version(run, bgsnet, reuse):
     """Writes the next export of a network into the folder of its run, or takes the newest where that holds the same; says where."""
     directory = os.path.join(run.directory, "export")
-    path = versions.write_next(bgsnet, run.benchmark, run.views, run.config.evaluation.delta, directory, reuse)
+    submodules = len(bgsnet.bsnet.tails) if bgsnet.bsnet is not None else 0
+    origin = layout.Origin(delta_choice.source(run.config), checkpoints.weights_digest(bgsnet), submodules)
+    path = versions.write_next(bgsnet, run.benchmark, run.views, run.config.evaluation.delta, directory, reuse, origin)
+    model_card.write(run, path)
     print(f"exported to {path}")
     if reason := layout.read(path).no_heat_maps:
         print(reason)

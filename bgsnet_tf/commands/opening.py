@@ -1,4 +1,4 @@
-"""The run that flags describe, opened for training or for reading; and the validation run below it, with what that chooses."""
+"""The run that flags describe, opened for training or for reading."""
 
 import contextlib
 import os
@@ -12,8 +12,6 @@ from bgsnet_tf.errors import UserError
 from bgsnet_tf.training import strategy
 from bgsnet_tf.training.run import Run
 
-DELTA_FLAGS = {"fused": "delta", "general": "delta_general", "special": "delta_special"}
-
 
 def open_run(config, training=False):
     """The `Run` of these settings: for reading, or for training on their devices."""
@@ -26,22 +24,6 @@ def open_run(config, training=False):
 def checksums_file(config):
     """Where a run keeps the checksums of the images that it was trained on."""
     return os.path.join(config.run.run_dir, "cache", "checksums.json")
-
-
-def validation_run(config):
-    """Settings of the run that chooses δ for `config`: the same flags on the validation split, in a folder below the run's."""
-    return config.replace(split="validation", calibrate=False, run_dir=os.path.join(config.run.run_dir, "validation"))
-
-
-def with_choices(config, results):
-    """`config` with all that its validation run chose as its flags: the δ of every branch, in thousandths.
-
-    Args:
-      config: of the final split.
-      results: the content of the `results.json` of `validation_run`.
-    """
-    deltas = {DELTA_FLAGS[name]: round(delta, 3) for name, delta in results["deltas"].items() if name in DELTA_FLAGS}
-    return config.replace(calibrate=False, **deltas)
 
 
 @contextlib.contextmanager

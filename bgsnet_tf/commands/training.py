@@ -6,10 +6,10 @@ import os
 
 import tensorflow as tf
 
-from bgsnet_tf import files
+from bgsnet_tf import delta_choice, files
 from bgsnet_tf.commands.evaluating import evaluate
 from bgsnet_tf.commands.exporting import write_version
-from bgsnet_tf.commands.opening import checksums_file, naming_bad_images, open_run, validation_run, with_choices
+from bgsnet_tf.commands.opening import checksums_file, naming_bad_images, open_run
 from bgsnet_tf.data import checksums
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.planning import dry_run
@@ -50,7 +50,7 @@ def plan(config):
     """
     run_folder.require_own(config.run.run_dir)
     seconds = 0
-    for planned in [validation_run(config), config] if config.evaluation.calibrate else [config]:
+    for planned in [delta_choice.validation_run(config), config] if config.evaluation.calibrate else [config]:
         run = open_run(planned)
         stages.check(run)
         with naming_bad_images(run):
@@ -67,12 +67,12 @@ def fit(config, redo=""):
 
 def _calibrated(config, redo):
     _open(config, redo)  # what would end it after the validation run ends it now
-    validation = validation_run(config)
+    validation = delta_choice.validation_run(config)
     run, _ = fit(validation, redo)
     if run.worker.is_chief:
         evaluate(validation)
     _wait(run)
-    return with_choices(config, files.read_json(os.path.join(run.directory, "results.json")))
+    return delta_choice.with_choices(config, files.read_json(os.path.join(run.directory, "results.json")))
 
 
 def _open(config, redo):

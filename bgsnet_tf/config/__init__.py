@@ -75,6 +75,11 @@ class Config:
             if flag.metadata["stored"]
         }
 
+    def changed(self):
+        """Every flag that is not at its default, as arguments of a command."""
+        defaults = Config(run=RunConfig(run_dir=".")).values()
+        return [f"--{name}={value}" for name, value in self.values().items() if value != defaults[name]]
+
     def replace(self, **values):
         """A copy with some flags changed, whatever section they are in."""
         changed = {}

@@ -38,9 +38,14 @@ class BackboneConfig:
     )
 
     @property
+    def own_file(self):
+        """Whether it is a model file, which brings its own weights."""
+        return self.backbone not in ("small", "tiny") and os.path.exists(self.backbone)
+
+    @property
     def pretrained(self):
-        """Whether the backbone starts from trained weights rather than at random; a model file brings its own."""
-        return self.backbone_weights != "none" or (self.backbone not in ("small", "tiny") and os.path.exists(self.backbone))
+        """Whether the backbone starts from trained weights rather than at random."""
+        return self.backbone_weights != "none" or self.own_file
 
     @property
     def holds_batch_norm(self):

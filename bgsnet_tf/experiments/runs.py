@@ -19,7 +19,7 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from bgsnet_tf import config, files
+from bgsnet_tf import delta_choice, files
 from bgsnet_tf.errors import Interrupted, UserError
 from bgsnet_tf.evaluation import metrics
 from bgsnet_tf.reporting.result_tables import ATTRIBUTES
@@ -141,18 +141,15 @@ def calibrated(base, own):
 
     Args and errors: as `results`.
     """
-    from bgsnet_tf import commands  # loads TensorFlow, which takes seconds
-    from bgsnet_tf.data.loading import load_benchmark
+    from bgsnet_tf.data.loading import load_benchmark  # loads TensorFlow, which takes seconds
 
-    validation = commands.validation_run(own)
-    return commands.with_choices(own, results(commands.validation_run(base), validation, load_benchmark(validation.data)))
+    validation = delta_choice.validation_run(own)
+    return delta_choice.with_choices(own, results(delta_choice.validation_run(base), validation, load_benchmark(validation.data)))
 
 
 def command(module, arguments, settings):
     """The command that makes the same experiment: `arguments`, and every flag that is not at its default."""
-    defaults = config.Config(run=config.RunConfig(run_dir=".")).values()
-    changed = [f"--{name}={value}" for name, value in settings.values().items() if value != defaults[name]]
-    return " ".join([f"python -m {module}", *arguments, *changed])
+    return " ".join([f"python -m {module}", *arguments, *settings.changed()])
 
 
 def _read(own, expected):

@@ -14,7 +14,7 @@ import dataclasses
 import io
 import json
 import os
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -29,6 +29,20 @@ BRANCHES = ("fused", "general", "special")
 def output_name(what, branch):
     """Name of an output that signatures give for every branch; the fused one's goes without."""
     return what if branch == "fused" else f"{what}_{branch}"
+
+
+class Origin(NamedTuple):
+    """Where an export came from; None is not on record, as in exports of before November 2026.
+
+    Attributes:
+      delta_source: who chose δ, as the end of a sentence.
+      weights: hex digest of the trained network's weights, by which its results are known.
+      submodules: how many it has, after pruning.
+    """
+
+    delta_source: Optional[str] = None
+    weights: Optional[str] = None
+    submodules: Optional[int] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +60,7 @@ class Description:
       attribute_origin: (A,) that is taken off attributes before φ is their L2-normalised row: the seen classes' mean where the
         model was trained with --center_attributes, else 0.
       no_heat_maps: why there is no signature `explain`; None where there is one.
+      origin: the `Origin`.
     """
 
     class_names: tuple
@@ -58,9 +73,10 @@ class Description:
     resize: int
     attribute_origin: np.ndarray
     no_heat_maps: Optional[str] = None
+    origin: Origin = Origin()
 
 
-def write(directory, benchmark, views, delta, no_heat_maps=None):
+def write(directory, benchmark, views, delta, no_heat_maps=None, origin=None):
     """Writes the files into `directory` and returns their paths. The arguments are those of `ServedBGSNet`."""
     seen = np.isin(np.arange(len(benchmark.class_names)), benchmark.seen_classes)
     model = {
@@ -70,6 +86,7 @@ def write(directory, benchmark, views, delta, no_heat_maps=None):
         "resize": views.resize,
         "attribute_origin": benchmark.attribute_origin.tolist() if benchmark.center_attributes else None,
         "no_heat_maps": no_heat_maps,
+        "origin": (origin or Origin())._asdict(),
     }
     paths = [os.path.join(directory, name) for name in (CLASS_NAMES, ATTRIBUTE_NAMES, CLASSES, MODEL)]
     for path, names in zip(paths, (benchmark.class_names, benchmark.attribute_names)):
@@ -105,6 +122,7 @@ def read(version):
         names, seen, *columns = zip(*rows)
         attribute_names = tuple(header[2:])
         origin = np.array(model.pop("attribute_origin", None) or np.zeros(len(attribute_names)))
+        model["origin"] = Origin(**model.get("origin", {}))
         return Description(names, attribute_names, np.array(seen) == "1", np.array(columns, np.float32).T, attribute_origin=origin, **model)
     except (tf.errors.OpError, ValueError, TypeError, csv.Error) as error:
         raise UserError(

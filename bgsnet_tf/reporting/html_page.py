@@ -10,9 +10,9 @@ import numpy as np
 
 IMAGE_QUALITY = 92  # JPEG
 
-_TEMPLATES = jinja2.Environment(
+TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("bgsnet_tf.reporting"),
-    autoescape=True,
+    autoescape=jinja2.select_autoescape(),  # of pages; the card is Markdown
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -37,7 +37,7 @@ class Picture(NamedTuple):
 
 def render(template: str, title: str, sections: Mapping[str, Section]) -> str:
     """The whole page of a template, with its sections by name, in order."""
-    return _TEMPLATES.get_template(template).render(title=title, sections=sections)
+    return TEMPLATES.get_template(template).render(title=title, sections=sections)
 
 
 def svg(contents: bytes, description: str, caption: str = "") -> Picture:

@@ -25,12 +25,13 @@ class ServedBGSNet(tf.Module):
       views: how an image becomes the network's input.
       delta: calibration constant of the seen classes' scores.
       directory: where the files of `layout` are written, to be saved from there.
+      origin: `layout.Origin`, where that is known.
 
     Attributes:
       no_heat_maps: why there is no signature `explain`; None where there is one.
     """
 
-    def __init__(self, bgsnet, benchmark, views, delta, directory):
+    def __init__(self, bgsnet, benchmark, views, delta, directory, origin=None):
         super().__init__()
         self.views, self.upright, self.no_heat_maps = views, benchmark.upright, None
         small = folded(bgsnet)
@@ -38,7 +39,8 @@ class ServedBGSNet(tf.Module):
             attribution = Attribution(small)
         except UserError as error:
             self.no_heat_maps = str(error)
-        self.assets = [tf.saved_model.Asset(path) for path in layout.write(directory, benchmark, views, delta, self.no_heat_maps)]
+        described = layout.write(directory, benchmark, views, delta, self.no_heat_maps, origin)
+        self.assets = [tf.saved_model.Asset(path) for path in described]
         self.class_names = tf.constant(benchmark.class_names)
         self.class_embeddings = tf.constant(benchmark.phi)
         self.attribute_origin = tf.constant(benchmark.attribute_origin, tf.float32)

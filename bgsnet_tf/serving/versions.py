@@ -16,14 +16,14 @@ from bgsnet_tf.serving.signatures import CLASSIFY_METHOD, ServedBGSNet
 FINGERPRINT = os.path.join("assets.extra", "fingerprint")
 
 
-def write_next(bgsnet, benchmark, views, delta, directory, reuse=False):
+def write_next(bgsnet, benchmark, views, delta, directory, reuse=False, origin=None):
     """Writes the next version of a trained network.
 
     It is put together below a name that is no number, which a polling server does not look at, and takes its number
     when it is whole. What an export that was killed has left is removed.
 
     Args:
-      bgsnet, benchmark, views, delta: see `ServedBGSNet`.
+      bgsnet, benchmark, views, delta, origin: see `ServedBGSNet`.
       directory: of all versions.
       reuse: write nothing where the newest version is of the same weights, classes, preprocessing and δ.
 
@@ -41,7 +41,7 @@ def write_next(bgsnet, benchmark, views, delta, directory, reuse=False):
         tempfile.TemporaryDirectory(prefix=".", suffix=files.UNFINISHED, dir=directory) as temporary,
     ):
         server_files.write_missing(directory)
-        served = ServedBGSNet(bgsnet, benchmark, views, delta, temporary)
+        served = ServedBGSNet(bgsnet, benchmark, views, delta, temporary, origin)
         fingerprint = _fingerprint(served)
         if reuse and existing(directory):
             newest = os.path.join(directory, str(existing(directory)[-1]))

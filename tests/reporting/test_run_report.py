@@ -16,7 +16,7 @@ from google.protobuf import text_format
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
-from bgsnet_tf import commands, files
+from bgsnet_tf import commands, delta_choice, files
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.evaluation import calibration
 from bgsnet_tf.reporting import result_tables, run_report
@@ -32,7 +32,7 @@ def calibrated(tmp_path_factory):
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         commands.train(config)
         deltas = json.loads(pathlib.Path(config.run.run_dir, "validation", "results.json").read_text())["deltas"]
-        config = commands.with_choices(config, {"deltas": deltas})
+        config = delta_choice.with_choices(config, {"deltas": deltas})
         commands.evaluate(config)
         return config, commands.evaluate(config)
 

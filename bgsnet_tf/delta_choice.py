@@ -1,0 +1,39 @@
+"""δ, which is taken off the scores of seen classes: its flags, the run that chooses it, and where that of a run came from."""
+
+import os
+
+from bgsnet_tf import files
+
+FLAGS = {"fused": "delta", "general": "delta_general", "special": "delta_special"}
+NOT_CALIBRATED = "0 without calibration, so seen classes keep their advantage; --calibrate chooses δ on the validation split"
+
+
+def validation_run(config):
+    """Settings of the run that chooses δ for `config`: the same flags on the validation split, in a folder below the run's."""
+    return config.replace(split="validation", calibrate=False, run_dir=os.path.join(config.run.run_dir, "validation"))
+
+
+def with_choices(config, results):
+    """`config` with all that its validation run chose as its flags: the δ of every branch, in thousandths.
+
+    Args:
+      config: of the final split.
+      results: the content of the `results.json` of `validation_run`.
+    """
+    deltas = {FLAGS[name]: round(delta, 3) for name, delta in results["deltas"].items() if name in FLAGS}
+    return config.replace(calibrate=False, **deltas)
+
+
+def is_calibrated(config):
+    """Whether the δ of `config` are those that its validation run chose."""
+    chosen = files.read_json(os.path.join(validation_run(config).run.run_dir, "results.json"))
+    return isinstance(chosen, dict) and "deltas" in chosen and with_choices(config, chosen) == config.replace(calibrate=False)
+
+
+def source(config):
+    """Where the δ of `config` came from, as the end of a sentence."""
+    if config.data.split == "validation":
+        return "the best H on this validation split"
+    if is_calibrated(config):
+        return "the best H on the validation split of the same run"
+    return "a constant of the flags, to be chosen on the validation split" if config.evaluation.delta else NOT_CALIBRATED
