@@ -14,7 +14,7 @@ from bgsnet_tf.data import checksums
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.planning import dry_run
 from bgsnet_tf.planning.parts import duration
-from bgsnet_tf.training import checkpoints, run_folder, stages, strategy
+from bgsnet_tf.training import checkpoints, run_folder, stages, strategy, trackers
 
 
 def train(config, redo=""):
@@ -78,6 +78,7 @@ def _calibrated(config, redo):
 def _open(config, redo):
     """The `Run` of these settings, for training; refused where it could not train to its end."""
     run_folder.require_own(config.run.run_dir)
+    trackers.require(config.run.logger)
     run = open_run(config, training=True)
     stages.check(run, redo)
     return run
@@ -106,7 +107,8 @@ def _working(config, redo):
                 raise UserError(f"--run_dir={run.directory} cannot be written: {error.strerror}") from error
         if redo:
             _wait(run)  # no other process is to read what is forgotten
-        yield run
+        logger = config.run.logger if run.worker.is_chief else "none"
+        yield dataclasses.replace(run, track=stack.enter_context(trackers.tracking(logger, run.directory, config.values())))
 
 
 def _fit(run):

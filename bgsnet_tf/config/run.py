@@ -19,6 +19,11 @@ class EvaluationConfig:
 class RunConfig:
     run_dir: str = option("", "Folder of the run; everything it makes lies there. The same command continues it.")
     seed: int = option(0, "Seed of initial weights, data order, augmentation and episodes.", between(0, 2**31 - 1))
+    logger: str = option(
+        "none",
+        "Where the numbers of every epoch go beside TensorBoard: nowhere, or to MLflow or Weights & Biases, a package to install.",
+        choices=("none", "mlflow", "wandb"),
+    )
     lr_schedule: str = option("cosine", "Learning rates over a phase (assumption).", choices=("cosine", "constant"))
     warmup: float = option(0.1, "Share of a phase over which learning rates rise from 0 (assumption).", between(0, 1))
     precision: str = option("float32", "Compute precision of backbone and tails; weights stay float32.", choices=("float32", "bfloat16"))

@@ -17,7 +17,7 @@ from bgsnet_tf import interruption
 from bgsnet_tf.data.batches import Share
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.model.grouped import GroupedModel
-from bgsnet_tf.training import callbacks, diagnosis, optimizers, strategy
+from bgsnet_tf.training import callbacks, diagnosis, optimizers, strategy, trackers
 from bgsnet_tf.training.checkpoints import PhaseCheckpoints, Position
 
 
@@ -157,7 +157,8 @@ def _score(run, fit):
 
 def _displays(run, stage, fit, phase, position):
     progress = callbacks.Progress(f"{stage.name} {phase.name}", fit.steps, position, phase.epochs)
-    return [progress, callbacks.EpochSummary(os.path.join(run.logs(stage.name), "train"))]
+    tracked = [trackers.TrackedEpochs(run.track, stage.name)] if run.track else []
+    return [progress, callbacks.EpochSummary(os.path.join(run.logs(stage.name), "train")), *tracked]
 
 
 def _distributed(devices, dataset):

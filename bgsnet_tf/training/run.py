@@ -4,6 +4,8 @@ import dataclasses
 import functools
 import os
 import zlib
+from collections.abc import Callable
+from typing import Optional
 
 import numpy as np
 import tensorflow as tf
@@ -26,12 +28,14 @@ class Run:
       benchmark: its data, in the split of the settings.
       training: whether unfinished stages are trained, or refused.
       strategy: the devices that train; one where nothing does.
+      track: takes the numbers of every epoch, see `trackers.tracking`; None where nothing trains.
     """
 
     config: Config
     benchmark: Benchmark
     training: bool
     strategy: tf.distribute.Strategy = dataclasses.field(default_factory=tf.distribute.get_strategy)
+    track: Optional[Callable] = None
 
     @property
     def directory(self):
