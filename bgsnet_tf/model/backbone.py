@@ -89,7 +89,7 @@ def build(name, weights, image_size, preprocessing="auto", split_layer="", sync_
     else:
         backbone, own = _from_applications(name, weights, shape)
     if sync_batch_norm:
-        synchronize_batch_norms(backbone)
+        backbone = with_synchronized_batch_norms(backbone)
     return split(backbone, _preprocessor(own if preprocessing == "auto" else preprocessing), split_layer)
 
 
@@ -103,8 +103,9 @@ def identity(width):
 def split(backbone, preprocess, split_layer=""):
     """Cuts a functional model (images in, pooled features (B, K) out) into (Trunk, Tail)."""
     cut = _find_layer(backbone, split_layer) if split_layer else _default_cut(backbone)
-    trunk = tf.keras.Model(backbone.input, cut.output)
-    tail = tf.keras.Model(cut.output, backbone.output)
+    features = cut.get_output_at(-1)  # where another model shares the layer, in this one
+    trunk = tf.keras.Model(backbone.input, features)
+    tail = tf.keras.Model(features, backbone.output)
     stride = _common_stride(_readers(backbone, cut))
     if stride > 1:
         readers = {layer.name for layer in _readers(backbone, cut)}
@@ -114,7 +115,7 @@ def split(backbone, preprocess, split_layer=""):
             config = layer.get_config()
             return layer.from_config({**config, "strides": 1} if layer.name in readers else config)
 
-        height, width, channels = cut.output.shape[1:]
+        height, width, channels = features.shape[1:]
         inputs = tf.keras.Input([height and -(-height // stride), width and -(-width // stride), channels])
         tail = tf.keras.models.clone_model(tail, inputs, clone_function=unstrided)
         tail.set_weights(weights)
@@ -132,21 +133,26 @@ class SyncBatchNormalization(layers.BatchNormalization):
         super().__init__(**{**config, "synchronized": True})
 
     def call(self, inputs, training=None, mask=None):
-        self._images = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), tf.float32) * tf.distribute.get_strategy().num_replicas_in_sync
-        return super().call(inputs, training=training, mask=mask)
+        before = tf.identity(self.moving_variance)
+        outputs = super().call(inputs, training=training, mask=mask)
+        if training and self.trainable:
+            rows = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), tf.float32) * tf.distribute.get_strategy().num_replicas_in_sync
+            added = self.moving_variance - self.momentum * before  # of the biased variance; the unbiased one is rows / (rows - 1) times as large
+            self.moving_variance.assign_add(added / (rows - 1))
+        return outputs
 
-    def _assign_moving_average(self, variable, value, momentum, inputs_size):
-        if variable is self.moving_variance:
-            value *= self._images / (self._images - 1)
-        return super()._assign_moving_average(variable, value, momentum, inputs_size)
 
+def with_synchronized_batch_norms(backbone):
+    """The Keras model with every batch norm one over all replicas. It shares the other layers: new ones would draw random weights."""
 
-def synchronize_batch_norms(backbone):
-    """Makes every batch norm of a Keras model one over all replicas, in place."""
-    for layer in backbone.submodules:
-        if type(layer) is layers.BatchNormalization:
-            layer.__class__ = SyncBatchNormalization
-            layer.synchronized, layer.fused = True, False
+    def synchronized(layer):
+        if isinstance(layer, tf.keras.Model):
+            return with_synchronized_batch_norms(layer)
+        return SyncBatchNormalization.from_config(layer.get_config()) if type(layer) is layers.BatchNormalization else layer
+
+    clone = tf.keras.models.clone_model(backbone, clone_function=synchronized)
+    clone.set_weights(backbone.get_weights())
+    return clone
 
 
 def _find_layer(backbone, name):

@@ -176,8 +176,33 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
         backbone.build("ResNet50", str(tmp_path / "w.h5"), 64)
 
 
+def norms_of(graph):
+    return [layer for layer in graph.submodules if isinstance(layer, tf.keras.layers.BatchNormalization)]
+
+
 def test_synchronized_batch_norms_are_everywhere():
     trunk, tail = backbone.build("small", "none", 64, sync_batch_norm=True)
     for graph in (trunk.graph, tail.graph, tail.copy().graph):
-        norms = [layer for layer in graph.layers if isinstance(layer, tf.keras.layers.BatchNormalization)]
-        assert norms and all(norm.synchronized for norm in norms)
+        assert norms_of(graph) and all(norm.synchronized for norm in norms_of(graph))
+
+
+def test_a_model_inside_a_model_is_synchronized_too():
+    inner = tf.keras.Sequential([tf.keras.Input((8, 8, 3)), tf.keras.layers.Conv2D(4, 1), tf.keras.layers.BatchNormalization()])
+    inputs = tf.keras.Input((8, 8, 3))
+    model = tf.keras.Model(inputs, tf.keras.layers.BatchNormalization()(inner(inputs)))
+    model.set_weights([np.full(w.shape, i + 1.0) for i, w in enumerate(model.get_weights())])
+    found = backbone.with_synchronized_batch_norms(model)
+    assert [norm.synchronized for norm in norms_of(found)] == [True, True]
+    np.testing.assert_allclose(found(np.ones((1, 8, 8, 3))), model(np.ones((1, 8, 8, 3))), rtol=1e-5)
+
+
+def test_synchronizing_draws_no_random_numbers():
+    """Else what is initialised after the backbone would depend on the number of devices."""
+
+    def drawn_after(sync_batch_norm):
+        tf.keras.utils.set_random_seed(0)
+        trunk, _ = backbone.build("small", "none", 64, sync_batch_norm=sync_batch_norm)
+        return trunk.get_weights()[0], tf.keras.initializers.GlorotUniform()((2, 2)).numpy()
+
+    for one, other in zip(drawn_after(False), drawn_after(True)):
+        np.testing.assert_array_equal(one, other)

@@ -24,7 +24,7 @@ def build(sync_batch_norm):
     pooled = tf.keras.layers.GlobalAveragePooling2D()(outputs)
     network = tf.keras.Model(inputs, pooled)
     if sync_batch_norm:
-        backbone.synchronize_batch_norms(network)
+        network = backbone.with_synchronized_batch_norms(network)
     trunk, tail = backbone.split(network, tf.identity, "activation_1")
     return trunk, tail, tail.copy("copy")
 
