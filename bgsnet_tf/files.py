@@ -170,11 +170,8 @@ def locked(directory):
             raise UserError(f"{path} is a link, which is not followed: remove it") from error
         raise UserError(f"{directory} cannot be written: {error.strerror}") from error
     with open(handle, "r+", errors="replace") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = file.read() or "another process"
-            raise UserError(f"{directory} is in use by {holder}; wait for it or stop it") from error
+        if not held(file):
+            raise UserError(f"{directory} is in use by {file.read() or 'another process'}; wait for it or stop it")
         if file.read(len(HOLDER)) not in ("", HOLDER):
             raise UserError(f"{path} is no lock of this project, and is not overwritten: move it, or give another folder")
         file.seek(0)
@@ -182,6 +179,15 @@ def locked(directory):
         file.write(f"{HOLDER}{os.getpid()} on {socket.gethostname()}")
         file.flush()
         yield
+
+
+def held(file):
+    """Takes an open file for this process until it is closed. Returns whether that was possible: no other process holds it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ A name ends up in flagfiles, lists of one name a line, tables, SVG and terminals
 line, and one spelling: the composed one (NFC), whether its author wrote accents as part of a letter or after it.
 """
 
+import hashlib
 import re
 import unicodedata
 
@@ -14,6 +15,11 @@ _UNUSABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff
 def composed(name):
     """The one spelling of a name."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def lot(name):
+    """What a name draws where names alone are to part a data set: sorted by it, they lie in an order that says nothing of them."""
+    return hashlib.sha256(composed(name).encode()).hexdigest()
 
 
 def fault(name):

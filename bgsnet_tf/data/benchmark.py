@@ -13,8 +13,9 @@ import numpy as np
 
 from bgsnet_tf.data import checksums
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.names import composed
+from bgsnet_tf.names import composed, lot
 
+BOX_SLACK = 1  # Pixels that a box may stick out: annotations count from 0 or from 1.
 VALIDATION_SEEN_SHARE = 0.2  # Assumption: close to the share of test_seen in the Proposed Splits.
 
 
@@ -165,6 +166,14 @@ class Benchmark:
         """Hex digest of the bytes of the image files of `rows`, in order; "" where a row is no file."""
         return "" if self.paths is None else hashlib.sha256(self._image_checksums[rows]).hexdigest()
 
+    def box_fault(self, row, size):
+        """What is wrong with a row's box in its image of `size` (width, height), "" for nothing; and whether it lies wholly outside."""
+        outside = self.boxes is not None and bool(np.any(self.boxes[row, :2] >= size))  # none for a row without a box, one of NaN
+        if not outside and (self.boxes is None or not np.any(self.boxes[row, 2:] > np.add(size, BOX_SLACK))):
+            return "", False
+        how, box = "lies outside" if outside else "sticks out of", " ".join(map(str, self.boxes[row]))
+        return f"the box {box} {how} its image of {size[0]} x {size[1]} pixels; mend the box", outside
+
     def row_name(self, row):
         """Name of a row for messages and hashes: its file, or its number where it has none."""
         return f"row {row}" if self.paths is None else str(self.paths[row])
@@ -174,7 +183,7 @@ class Benchmark:
         return np.array(checksums.of_files(self.paths.tolist()), dtype=np.int64)
 
     def _held_out(self, rows):
-        order = np.array([self._row_hash(row) for row in rows])
+        order = np.array([self._row_lot(row) for row in rows])
         held_out = np.zeros(len(rows), dtype=bool)
         by_class = np.argsort(self.labels[rows], kind="stable")
         for of_class in np.split(by_class, np.cumsum(np.bincount(self.labels[rows]))[:-1]):
@@ -182,10 +191,10 @@ class Benchmark:
             held_out[of_class[np.argsort(order[of_class])[:count]]] = True
         return held_out
 
-    def _row_hash(self, row):
-        path = f"{row}" if self.paths is None else composed("/".join(str(self.paths[row]).split("/")[-2:]))
+    def _row_lot(self, row):
+        path = f"{row}" if self.paths is None else "/".join(str(self.paths[row]).split("/")[-2:])
         box = "" if self.boxes is None else np.nan_to_num(self.boxes[row], nan=-1).tolist()
-        return hashlib.sha256(f"{path} {box}".encode()).hexdigest()
+        return lot(f"{path} {box}")
 
     def _check_attributes(self):
         bad = np.argwhere(~np.isfinite(self.attributes))

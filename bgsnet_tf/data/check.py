@@ -129,11 +129,7 @@ def _twin_classes(benchmark):
 
 
 def _notes(benchmark):
-    constant = np.flatnonzero(np.ptp(benchmark.attributes[benchmark.seen_classes], axis=0) == 0)
-    if len(constant):
-        first = benchmark.attribute_names[constant[0]]
-        yield f"{len(constant)} attributes have one value in all seen classes and teach nothing, first '{first}'"
-    yield from scale_warning(benchmark)
+    yield from attribute_warnings(benchmark)
     if benchmark.calibration_fault():
         yield f"--calibrate cannot choose δ here: {benchmark.calibration_fault()}"
     empty = np.setdiff1d(benchmark.unseen_classes, benchmark.labels)
@@ -144,8 +140,12 @@ def _notes(benchmark):
         yield f"{unused} rows are in no split and are not used"
 
 
-def scale_warning(benchmark):
-    """Yields where the attributes of all classes point the same way, since one of them is far larger than the others."""
+def attribute_warnings(benchmark):
+    """Yields where attributes are the same in all seen classes, and where all classes point the same way, since one is far larger."""
+    constant = np.flatnonzero(np.ptp(benchmark.attributes[benchmark.seen_classes], axis=0) == 0)
+    if len(constant):
+        first = benchmark.attribute_names[constant[0]]
+        yield f"{len(constant)} attributes have one value in all seen classes and teach nothing, first '{first}'"
     phi = benchmark.phi.astype(np.float64)
     cosine = np.sum(np.square(phi.mean(axis=0)))  # the mean over all pairs of classes
     if len(phi) > 1 and phi.shape[1] > 1 and cosine > PARALLEL_PHI:

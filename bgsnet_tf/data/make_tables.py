@@ -8,18 +8,17 @@
 
 import csv
 import difflib
-import hashlib
 import os
 
 import numpy as np
 from absl import flags
 
 from bgsnet_tf import cli, config, files
-from bgsnet_tf.data.check import scale_warning
+from bgsnet_tf.data.check import attribute_warnings
 from bgsnet_tf.data.reading import tables
 from bgsnet_tf.data.reading.paths import raise_problem, walk
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.names import composed, fault
+from bgsnet_tf.names import composed, fault, lot
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 TEST_SEEN_SHARE = 0.2  # Assumption: the share in the Proposed Splits.
@@ -61,11 +60,7 @@ def make_tables(data_dir, class_folders, attribute_names, attributes, unseen, im
         for file in written:
             os.remove(file)
         raise
-    constant = np.flatnonzero(np.ptp(benchmark.attributes[benchmark.seen_classes], axis=0) == 0)
-    if len(constant):
-        names = ", ".join(attribute_names[a] for a in constant[:3])
-        warnings.append(f"{len(constant)} attributes have one value in all seen classes, so no training image teaches them, first {names}")
-    return benchmark, [*warnings, *scale_warning(benchmark)]
+    return benchmark, [*warnings, *attribute_warnings(benchmark)]
 
 
 def read_vectors(file, classes_file):
@@ -160,8 +155,7 @@ def _proposed_split(paths, is_unseen):
     """(path, split) of a class's images; which ones test a seen class depends on their names alone."""
     if is_unseen:
         return [(path, "test_unseen") for path in paths]
-    by_hash = sorted(paths, key=lambda path: hashlib.sha256(composed(path).encode()).hexdigest())
-    tested = set(by_hash[: round(TEST_SEEN_SHARE * len(paths))])
+    tested = set(sorted(paths, key=lot)[: round(TEST_SEEN_SHARE * len(paths))])
     return [(path, "test_seen" if path in tested else "trainval") for path in paths]
 
 

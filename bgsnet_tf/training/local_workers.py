@@ -25,7 +25,7 @@ def main():
     settings = config.from_flags()
     given = [f"--{name}={value}" for name, value in settings.replace(strategy="multi_worker").values().items()]
     given += ["--trust_backbone"] * settings.backbone.trust_backbone
-    addresses = _free_addresses(flags.FLAGS.workers)
+    addresses = free_addresses(flags.FLAGS.workers)
     workers = [_start(given, addresses, index) for index in range(len(addresses))]
     echoes = [threading.Thread(target=_echo, args=(index, worker.stdout)) for index, worker in enumerate(workers) if index]
     for echo in echoes:
@@ -43,7 +43,8 @@ def main():
         raise UserError(f"the workers ended with status {', '.join(map(str, statuses))}; the same command continues the run")
 
 
-def _free_addresses(count):
+def free_addresses(count):
+    """That many addresses of this machine, "127.0.0.1:PORT", on which nothing listens now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
     for one in sockets:

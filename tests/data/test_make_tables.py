@@ -63,7 +63,7 @@ def test_what_the_tables_leave_out_is_said(data_dir):
     _, warnings = make(data_dir, attributes={**ATTRIBUTES, "horse": [0.3, 0.5]})
     assert warnings == [
         "2 files are no .jpg, .jpeg, .png in a class folder and are left out, first images/cat/notes.txt",
-        "1 attributes have one value in all seen classes, so no training image teaches them, first round",
+        "1 attributes have one value in all seen classes and teach nothing, first 'round'",
     ]
 
 

@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import pytest
 import tensorflow as tf
 
 from bgsnet_tf.serving.server_files import MODEL_NAME
+from bgsnet_tf.training.local_workers import free_addresses
 
 grpc = pytest.importorskip("grpc", reason="grpcio is not installed")
 apis = pytest.importorskip("tensorflow_serving.apis", reason="tensorflow-serving-api is not installed")
@@ -32,27 +32,22 @@ TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 START_SECONDS = 60
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @contextlib.contextmanager
 def real_server(base_path):
     """tensorflow_model_server on 127.0.0.1; yields its REST and gRPC address."""
-    rest, rpc = free_port(), free_port()
-    command = ["tensorflow_model_server", f"--rest_api_port={rest}", f"--port={rpc}", f"--model_name={MODEL_NAME}"]
+    rest, rpc = free_addresses(2)
+    ports = [f"--rest_api_port={rest.split(':')[1]}", f"--port={rpc.split(':')[1]}"]
+    command = ["tensorflow_model_server", *ports, f"--model_name={MODEL_NAME}"]
     server = subprocess.Popen([*command, f"--model_base_path={base_path}", "--grpc_socket_path="], stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            address = f"http://127.0.0.1:{rest}/v1/models/{MODEL_NAME}"
+            address = f"http://{rest}/v1/models/{MODEL_NAME}"
             with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5) as response:
                 if b"AVAILABLE" in response.read():
                     break
             time.sleep(0.2)
-        yield f"http://127.0.0.1:{rest}", f"127.0.0.1:{rpc}"
+        yield f"http://{rest}", rpc
     finally:
         server.terminate()
         server.wait(timeout=30)

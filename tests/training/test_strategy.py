@@ -5,7 +5,6 @@ import json
 import multiprocessing
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 from bgsnet_tf.training import strategy
+from bgsnet_tf.training.local_workers import free_addresses
 from tests.conftest import ROOT, tiny_config_below
 
 # At least 20 steps of every stage. Adam would make jumps of the sign of a gradient that is 0 but for rounding, and so
@@ -55,14 +55,6 @@ def finish(*processes):
     for process in processes:
         output, _ = process.communicate(timeout=600)
         assert process.returncode == 0, output
-
-
-def free_addresses(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    addresses = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
-    for s in sockets:
-        s.close()
-    return addresses
 
 
 def smooth_backbone():

@@ -11,7 +11,6 @@ unseen candidates. Both files are UTF-8; the order of attributes.csv is the orde
 import array
 import csv
 import difflib
-import hashlib
 import itertools
 import math
 import os
@@ -23,7 +22,7 @@ from bgsnet_tf.data.benchmark import Benchmark
 from bgsnet_tf.data.reading.paths import find_images, plain, raise_problem
 from bgsnet_tf.data.reading.xlsa17 import LARGEST_EDGE
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.names import composed, fault
+from bgsnet_tf.names import composed, fault, lot
 
 SPLITS = ("trainval", "test_seen", "test_unseen")
 ROW_COLUMNS = ("path", "class", "split")
@@ -265,5 +264,4 @@ def _number(cell):
 
 def _validation_classes(class_names, seen):
     count = max(0, min(max(2, int(VALIDATION_SHARE * len(seen))), len(seen) - 2))
-    by_hash = sorted(seen, key=lambda c: hashlib.sha256(class_names[c].encode()).hexdigest())
-    return np.sort(by_hash[:count]).astype(np.int32)
+    return np.sort(sorted(seen, key=lambda c: lot(class_names[c]))[:count]).astype(np.int32)

@@ -1,7 +1,6 @@
 """The client's file of answers: a line each, so that a stopped command goes on after the last whole one."""
 
 import contextlib
-import fcntl
 import io
 import os
 
@@ -31,7 +30,8 @@ def continued(output, command):
         elif files.read_json(claim) != command:
             raise UserError(f"{part} is not of this command; remove it, or give another --output")
         with open(part, "a+b") as file:
-            _lock(file, part)
+            if not files.held(file):
+                raise UserError(f"{part} is being written by another process; wait for it, or give another --output")
             lines = _whole_lines(file)
             try:
                 with io.TextIOWrapper(file, "utf-8", newline="", line_buffering=True) as stream:
@@ -47,13 +47,6 @@ def continued(output, command):
         os.remove(claim)
     except OSError as error:
         raise UserError(f"--output={output} cannot be written: {error.strerror}; the same command continues") from error
-
-
-def _lock(file, part):
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise UserError(f"{part} is being written by another process; wait for it, or give another --output") from error
 
 
 def _whole_lines(file):
