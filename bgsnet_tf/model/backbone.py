@@ -137,7 +137,7 @@ class SyncBatchNormalization(layers.BatchNormalization):
         outputs = super().call(inputs, training=training, mask=mask)
         if training and self.trainable:
             rows = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), tf.float32) * tf.distribute.get_strategy().num_replicas_in_sync
-            added = self.moving_variance - self.momentum * before  # of the biased variance; the unbiased one is rows / (rows - 1) times as large
+            added = self.moving_variance - self.momentum * before  # of the biased variance: (rows - 1) / rows of the unbiased one
             self.moving_variance.assign_add(added / (rows - 1))
         return outputs
 
