@@ -7,6 +7,7 @@ It writes a line for each of the best classes of every photo: image, rank (from 
 are the exported ones, δ included unless --delta gives another; with it, those of the table (class, then one column an attribute).
 """
 
+import contextlib
 import csv
 import functools
 import sys
@@ -30,26 +31,29 @@ def main():
     model = ExportedModel(values.export_dir)
     choice = model.choice(values.attributes or None, values.delta if flags.FLAGS["delta"].present else None)
     entries = answers(paths, functools.partial(model.ask, choice=choice), values.batch_size, THREADS, retries=0)
-    rows, problems = [], []
-    for path, answer, problem in tqdm(entries, total=len(paths), desc="images", unit=" images", mininterval=1, disable=None):
-        if problem:
-            problems.append(f"{path}: {problem}")
-        else:
-            rows += [(*row, f"{score:.6f}") for *row, score in model.ranking(path, answer, values.top_k, choice)]
-    if not values.output:
-        csv.writer(sys.stdout, lineterminator="\n").writerows([RANKING, *rows])
-    else:
-        _write(values.output, [RANKING, *rows])
-    for problem in problems:
-        print(problem, file=sys.stderr)
+    problems = 0
+    with _output(values.output) as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(RANKING)
+        for path, answer, problem in tqdm(entries, total=len(paths), desc="images", unit=" images", mininterval=1, disable=None):
+            if problem:
+                problems += 1
+                tqdm.write(f"{path}: {problem}", file=sys.stderr)
+            else:
+                table.writerows((*row, f"{score:.6f}") for *row, score in model.ranking(path, answer, values.top_k, choice))
     if problems:
-        raise UserError(f"{len(problems)} of {len(paths)} images have no prediction, for the reasons above; the others do")
+        raise UserError(f"{problems} of {len(paths)} images have no prediction, for the reasons above; the others do")
 
 
-def _write(path, rows):
+@contextlib.contextmanager
+def _output(path):
+    """Yields the stream of an output file, which takes its name when the body ends; standard output where there is no path."""
+    if not path:
+        yield sys.stdout
+        return
     try:
         with files.replacing(path) as part, open(part, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(rows)
+            yield file
     except OSError as error:
         raise UserError(f"--output={path} cannot be written: {error.strerror}") from error
 

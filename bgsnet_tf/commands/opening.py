@@ -32,7 +32,7 @@ def naming_bad_images(run):
     try:
         yield
     except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.PermissionDeniedError):
-        images.find_undecodable(run.benchmark, np.concatenate([run.benchmark.train, run.test_rows]))
+        images.find_unusable(run.benchmark, np.concatenate([run.benchmark.train, run.test_rows]))
         raise
     except tf.errors.ResourceExhaustedError as error:
         raise UserError(f"out of memory ({str(error).splitlines()[0][:200]}); lower the batch size, --dry_run says what fits") from error

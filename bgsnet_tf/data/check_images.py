@@ -12,8 +12,6 @@ from tqdm import tqdm
 
 from bgsnet_tf.errors import UserError
 
-BOX_SLACK = 1  # Pixels that a box may stick out: annotations count from 0 or from 1.
-
 
 class Findings(NamedTuple):
     """Lines that say what is wrong, and lines worth knowing."""
@@ -45,11 +43,10 @@ def check_images(benchmark, strict):
             continue
         same_content[digest].append(path)
         turned += [path] * is_turned
-        for row, is_outside in _badly_boxed(benchmark, rows_of[path], size):
-            how = "lies outside" if is_outside else "sticks out of"
-            box = f"the box {' '.join(map(str, benchmark.boxes[row]))}"
-            found = f"row {row + 1}, {path}: {box} {how} its image of {size[0]} x {size[1]} pixels; mend the box"
-            (problems if is_outside else sticking_out).append(found)
+        for row in rows_of[path]:
+            fault, is_outside = benchmark.box_fault(row, size)
+            if fault:
+                (problems if is_outside else sticking_out).append(f"row {row + 1}, {path}: {fault}")
     notes = []
     found = {"boxes stick out of their images and are cut off there": sticking_out}
     found["test images are copies of training images"] = list(_leaks(benchmark, rows_of, same_content))
@@ -59,16 +56,6 @@ def check_images(benchmark, strict):
         elif lines:
             notes.append(f"{len(lines)} {what}, first: {lines[0]}")
     return Findings(problems, [*notes, *_notes(benchmark, rows_of, same_content, turned)])
-
-
-def _badly_boxed(benchmark, rows, size):
-    """Pairs of a row whose box is not inside its image, and whether it is wholly outside."""
-    if benchmark.boxes is None:
-        return []
-    rows = np.array(rows)
-    outside = np.any(benchmark.boxes[rows, :2] >= size, axis=1)
-    bad = outside | np.any(benchmark.boxes[rows, 2:] > np.add(size, BOX_SLACK), axis=1)
-    return zip(rows[bad], outside[bad])
 
 
 def _leaks(benchmark, rows_of, same_content):

@@ -120,13 +120,16 @@ def shuffled_image_batches(benchmark, labels, item_batches, views):
     return item_batches.unbatch().map(example, PARALLEL).batch(batch_size, drop_remainder=True).prefetch(2)
 
 
-def find_undecodable(benchmark, rows):
-    """Raises a `UserError` that names the first row whose file cannot be read as an image; returns if there is none."""
+def find_unusable(benchmark, rows):
+    """Raises a `UserError` that names the first row whose file is no image, or whose box lies outside; returns if there is none."""
     for row in rows if benchmark.paths is not None else ():
         try:
-            decoding.read(benchmark.paths[row])
+            pixels, _ = decoding.read(benchmark.paths[row], benchmark.upright)
         except UserError as error:
             raise UserError(f"{benchmark.name}: {benchmark.row_name(row)} {error}; replace the file or take its row out") from error
+        fault, is_outside = benchmark.box_fault(row, pixels.shape[1::-1])
+        if is_outside:
+            raise UserError(f"{benchmark.name}: row {row + 1}, {benchmark.row_name(row)}: {fault}")
 
 
 def _loader(benchmark, views):
@@ -145,11 +148,11 @@ def _loader(benchmark, views):
 
 
 def _crop(image, box):
-    """Cuts the box xmin, ymin, xmax, ymax, clipped to the image; of a box outside, the nearest pixel is left."""
-    size = tf.shape(image)[:2]
-    low = tf.clip_by_value(tf.stack([box[1], box[0]]), 0, size - 1)
+    """Cuts the box xmin, ymin, xmax, ymax, clipped to the image. Fails where it lies outside, see `find_unusable`."""
+    size, low = tf.shape(image)[:2], tf.stack([box[1], box[0]])
     high = tf.clip_by_value(tf.stack([box[3], box[2]]), low + 1, size)
-    return image[low[0] : high[0], low[1] : high[1]]
+    with tf.control_dependencies([decoding.check(tf.reduce_all(low < size), "the box lies outside its image")]):
+        return image[low[0] : high[0], low[1] : high[1]]
 
 
 def _random_rectangle(shape, size, seed):

@@ -60,6 +60,7 @@ class Description:
       attribute_origin: (A,) that is taken off attributes before φ is their L2-normalised row: the seen classes' mean where the
         model was trained with --center_attributes, else 0.
       no_heat_maps: why there is no signature `explain`; None where there is one.
+      exif_rotation: whether the graph turns JPEG files as their EXIF metadata say; it never turns pixels (signature `images`).
       origin: the `Origin`.
     """
 
@@ -73,6 +74,7 @@ class Description:
     resize: int
     attribute_origin: np.ndarray
     no_heat_maps: Optional[str] = None
+    exif_rotation: bool = False
     origin: Origin = Origin()
 
 
@@ -86,6 +88,7 @@ def write(directory, benchmark, views, delta, no_heat_maps=None, origin=None):
         "resize": views.resize,
         "attribute_origin": benchmark.attribute_origin.tolist() if benchmark.center_attributes else None,
         "no_heat_maps": no_heat_maps,
+        "exif_rotation": benchmark.upright,
         "origin": (origin or Origin())._asdict(),
     }
     paths = [os.path.join(directory, name) for name in (CLASS_NAMES, ATTRIBUTE_NAMES, CLASSES, MODEL)]

@@ -36,6 +36,7 @@ class Answers:
             "delta": known.delta,
             "branches": list(self.model.branches([])),
             "view": {"size": known.image_size, "resize": known.resize},
+            "exifRotation": known.exif_rotation,
             "noMaps": known.no_heat_maps or "",
             "examples": list(examples),
             "maxBytes": MAX_BYTES,

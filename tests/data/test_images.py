@@ -1,14 +1,20 @@
 """Decoding, boxes and views against plain NumPy."""
 
+import json
+import pathlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from bgsnet_tf.config import DataConfig
 from bgsnet_tf.data import images
 from bgsnet_tf.data.decoding import decode
 from bgsnet_tf.data.images import Views
 from bgsnet_tf.data.loading import load_benchmark
+from bgsnet_tf.errors import UserError
+from bgsnet_tf.exported import layout
 from bgsnet_tf.serving import inputs
 from tests.data.hard_images import RGB, encoded, with_exif
 
@@ -90,6 +96,20 @@ def test_a_box_is_cut_out_and_clipped(tiny_dir):
     np.testing.assert_array_equal(load(2), whole[2])
 
 
+def test_a_box_outside_its_image_is_refused_and_its_row_named(tiny_dir):
+    lines = (tiny_dir / "images.csv").read_text().splitlines()
+    boxes = [",10,5,30,25", ",99,0,100,9"] + [",,,,"] * (len(lines) - 3)
+    (tiny_dir / "images.csv").write_text("\n".join([lines[0] + ",xmin,ymin,xmax,ymax", *(a + b for a, b in zip(lines[1:], boxes))]))
+    benchmark = load_benchmark(DataConfig(dataset="csv", data_dir=str(tiny_dir)))
+    batches = images.image_batches(benchmark, images.items_of(np.arange(3)), Views(32, 36), batch_size=3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="outside its image"):
+        next(iter(batches))
+    width, height = Image.open(benchmark.paths[1]).size
+    message = rf"row 2, {benchmark.paths[1]}: the box 99.0 0.0 100.0 9.0 lies outside its image of {width} x {height} pixels; mend the box"
+    with pytest.raises(UserError, match=message):
+        images.find_unusable(benchmark, np.arange(3))
+
+
 @pytest.mark.parametrize("height, width", [(375, 500), (500, 333), (256, 256), (90, 61), (1000, 1300)])
 def test_a_view_is_the_crop_of_tensorflows_antialiased_resize(height, width):
     image = noise(height, width)
@@ -125,3 +145,5 @@ def test_training_and_an_export_turn_images_alike(tmp_path, upright):
     exported = inputs.decode_images(tf.constant([contents]), Views(32, 36), benchmark.upright)
     np.testing.assert_array_equal(exported[0], Views(32, 36)(image))
     assert benchmark.fingerprint() == load_benchmark(DataConfig(dataset="csv", data_dir=str(tmp_path))).fingerprint() or upright
+    *_, model = layout.write(tmp_path, benchmark, Views(32, 36), 0.0)
+    assert json.loads(pathlib.Path(model).read_text())["exif_rotation"] is upright

@@ -112,6 +112,14 @@ def test_a_stage_is_forgotten_and_trained_with_another_flag(copied, capsys):
     assert stage_state(copied, "bsnet")["settings"]["s_max"] == 3.0 and stage_state(copied, "bsnet")["digest"]
 
 
+def test_bsnet_does_not_start_from_meta_and_stays_when_that_is_forgotten(trained, copied):
+    before = stage_state(copied, "bsnet")
+    with contextlib.redirect_stderr(io.StringIO()):
+        commands.fit(copied.replace(meta_lr=1e-2), redo="meta")
+    assert stage_state(copied, "meta")["digest"] != stage_state(trained[0], "meta")["digest"]
+    assert stage_state(copied, "bsnet") == before
+
+
 def test_an_infinite_gradient_of_a_finite_loss_is_not_saved(copied):
     """The step has a finite loss; what it makes of the weights has none."""
     without_stages(copied, "finetune", "meta", "bsnet")
@@ -123,7 +131,7 @@ def test_an_infinite_gradient_of_a_finite_loss_is_not_saved(copied):
 
 def test_running_out_of_memory_is_no_bad_image(copied, monkeypatch):
     monkeypatch.setattr(stages, "build_bgsnet", lambda run: tf.zeros([10**15]))
-    monkeypatch.setattr(images, "find_undecodable", None)
+    monkeypatch.setattr(images, "find_unusable", None)
     with pytest.raises(UserError, match="out of memory"):
         commands.fit(copied)
 

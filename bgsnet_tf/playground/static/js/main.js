@@ -13,6 +13,7 @@ import { createWhy } from "./panels/why.js";
 
 async function start() {
   const model = await loadModel();
+  if (model.exifRotation) document.documentElement.style.setProperty("--rotation", "from-image");
   const exported = exportedClasses(model);
   const state = {
     model,

@@ -1,6 +1,6 @@
 // All that is asked of the server: the model's description, the examples, and a photo's attributes and maps.
 
-/** The model: classNames, seen, attributeNames, classAttributes (C·A), attributeOrigin (A), delta, branches, view, examples, maxBytes, noMaps. */
+/** The model: classNames, seen, attributeNames, classAttributes (C·A), attributeOrigin (A), delta, branches, view, exifRotation, examples, maxBytes, noMaps. */
 export async function loadModel() {
   const [description, values] = await Promise.all([ask("/model"), ask("/class-attributes")]);
   const model = await description.json();
