@@ -1,4 +1,4 @@
-"""δ, which is taken off the scores of seen classes: its flags, the run that chooses it, and where that of a run came from."""
+"""What a validation run chooses for the final one: δ, which is taken off the scores of seen classes, and where fine-tuning stops."""
 
 import os
 
@@ -14,14 +14,25 @@ def validation_run(config):
 
 
 def with_choices(config, results):
-    """`config` with all that its validation run chose as its flags: the δ of every branch, in thousandths.
+    """`config` with all that its validation run chose as its flags.
 
     Args:
       config: of the final split.
       results: the content of the `results.json` of `validation_run`.
     """
+    return config.replace(calibrate=False, **choices(results))
+
+
+def choices(results):
+    """Flag name to value of all that a validation run chose: where fine-tuning stops, and the δ of every branch, in thousandths.
+
+    Args:
+      results: the content of its `results.json`.
+    """
+    ausuc = {int(epoch): scores["AUSUC"] for epoch, scores in results.get("finetuning", {}).items()}
+    best = max(ausuc, key=ausuc.get, default=0)
     deltas = {FLAGS[name]: round(delta, 3) for name, delta in results["deltas"].items() if name in FLAGS}
-    return config.replace(calibrate=False, **deltas)
+    return {"finetune_stop": 0 if best == len(ausuc) else best, **deltas}
 
 
 def is_calibrated(config):

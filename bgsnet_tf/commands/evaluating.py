@@ -61,6 +61,8 @@ def evaluate(config, html=True):
     }
     if bgsnet.bsnet is not None:
         results["gates"] = [float(gate) for gate in bgsnet.bsnet.gates()]
+    if config.data.split == "validation":
+        results["finetuning"] = stages.finetune_validation(run)
     if config.data.split == "final":
         results["best_H_on_test"] = {name: metrics.curve(found, *labels).best_H for name, found in decisions.items()}
     print(result_tables.table(results))
@@ -73,10 +75,7 @@ def evaluate(config, html=True):
             print(f"report: {run_report.write_report(run, bgsnet, results, per_class, scores, inference, validation_dir)}")
         model_card.refresh(run)
     if config.data.split == "validation":
-        print(
-            "for the final split: "
-            + " ".join(f"--{delta_choice.FLAGS[name]}={delta:.3f}" for name, delta in deltas.items() if name in delta_choice.FLAGS)
-        )
+        print("for the final split: " + " ".join(f"--{flag}={value:g}" for flag, value in delta_choice.choices(results).items()))
     return results
 
 

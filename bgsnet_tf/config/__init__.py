@@ -51,8 +51,12 @@ class Config:
             raise UserError("--input=features leaves BSNet no tails to train; add --nobsnet")
         if self.data.resize < self.data.image_size:
             raise UserError(f"--resize={self.data.resize} is smaller than --image_size={self.data.image_size}; give at least as much")
-        if self.finetune.finetune_head_epochs + self.finetune.finetune_epochs == 0:
+        if self.finetune.epochs == 0:
             raise UserError("--finetune_head_epochs and --finetune_epochs are both 0; f_g needs at least one epoch")
+        if self.finetune.finetune_stop > self.finetune.epochs:
+            raise UserError(
+                f"--finetune_stop={self.finetune.finetune_stop} lies after the last of {self.finetune.epochs} epochs; 0 is no stop"
+            )
         if self.finetune.g_start == "least_squares" and self.finetune.g_hidden:
             raise UserError(f"--g_start=least_squares gives one dense layer its weights, --g_hidden={self.finetune.g_hidden} has two")
         if self.bsnet.s_start == "general" and (self.finetune.g_hidden or self.bsnet.s_hidden):

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 
-from bgsnet_tf.config.options import POSITIVE, at_least, option
+from bgsnet_tf.config.options import POSITIVE, at_least, between, option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,8 +13,12 @@ class BackboneConfig:
         "A name in keras.applications (paper: ResNet101), 'small' (the demo's), 'tiny' (half of it), or a Keras model file's path.",
     )
     backbone_weights: str = option("imagenet", "imagenet, none (random), or the path of a weights file. A model file brings its own.")
-    split_layer: str = option(
-        "", "Last layer of the shared trunk. Empty: the last layer that leaves the paper's nine convolutions to the tail."
+    split_layer: str = option("", "Last layer of the shared trunk. Empty: the last layer that leaves the tail its --tail_share.")
+    tail_share: float = option(
+        0.0,
+        "Least share of the backbone's convolutions in the tail (assumption); 0: the paper's nine convolutions. Narrow backbones need "
+        "more of them than ResNet101; the feature cache grows where the cut lies early.",
+        between(0, 1),
     )
     preprocessing: str = option(
         "auto",
@@ -58,6 +62,12 @@ class FinetuneConfig:
         5, "Epochs of f_g alone, backbone frozen, before everything trains (assumption: as APN-ZSL).", at_least(0)
     )
     finetune_epochs: int = option(15, "Epochs of backbone and f_g together (assumption).", at_least(0))
+    finetune_stop: int = option(
+        0,
+        "End fine-tuning after this many epochs in all, at the learning rates of the whole; 0: after the last. A validation run ends "
+        "with its best epoch by AUSUC, and --calibrate takes that number from it (assumption).",
+        at_least(0),
+    )
     finetune_batch_size: int = option(32, "Images a step (assumption).", at_least(1))
     finetune_optimizer: str = option(
         "AdamW", "An optimizer of Keras or tensorflow-addons; 'Lookahead:LAMB' wraps one in another (assumption)."
@@ -74,6 +84,11 @@ class FinetuneConfig:
         choices=("random", "least_squares"),
     )
     g_hidden: int = option(0, "Hidden units of f_g; 0 is one dense layer. The paper: 'one or two'.", at_least(0))
+
+    @property
+    def epochs(self):
+        """Of both phases."""
+        return self.finetune_head_epochs + self.finetune_epochs
 
 
 @dataclasses.dataclass(frozen=True)

@@ -102,11 +102,26 @@ class Benchmark:
           UserError: as `require_validation`.
         """
         self.require_validation()
-        parts = self.validation_rows()
+        return self._part(f"{self.name}_validation", self.seen_classes, self.validation_rows(), np.array([], dtype=np.int32))
+
+    def with_seen_classes(self, count):
+        """The same benchmark with `count` of its seen classes alone, drawn once: those of a smaller count are among those of a larger.
+
+        Raises:
+          UserError: where it has fewer seen classes.
+        """
+        if count > len(self.seen_classes):
+            raise UserError(f"{self.name} has {len(self.seen_classes)} seen classes, not --seen_classes={count}; 0 takes all")
+        kept = np.union1d(np.random.default_rng(0).permutation(self.seen_classes)[:count], self.unseen_classes)
+        parts = [rows[np.isin(self.labels[rows], kept)] for rows in (self.train, self.test_seen, self.test_unseen)]
+        validation_classes = np.flatnonzero(np.isin(kept, self.validation_classes)).astype(np.int32)
+        return self._part(f"{self.name}_{count}_seen", kept, parts, validation_classes)
+
+    def _part(self, name, classes, parts, validation_classes):
+        """A benchmark of some classes (indices) and rows: train, test_seen and test_unseen; `validation_classes` count within `classes`."""
         rows, ends = np.concatenate(parts), np.cumsum([len(part) for part in parts])
-        classes = self.seen_classes
         return Benchmark(
-            name=f"{self.name}_validation",
+            name=name,
             class_names=tuple(self.class_names[c] for c in classes),
             attribute_names=self.attribute_names,
             attributes=self.attributes[classes],
@@ -114,7 +129,7 @@ class Benchmark:
             train=np.arange(0, ends[0]),
             test_seen=np.arange(ends[0], ends[1]),
             test_unseen=np.arange(ends[1], ends[2]),
-            validation_classes=np.array([], dtype=np.int32),
+            validation_classes=validation_classes,
             paths=None if self.paths is None else self.paths[rows],
             boxes=None if self.boxes is None else self.boxes[rows],
             pixels=None if self.pixels is None else self.pixels[rows],

@@ -102,11 +102,12 @@ def run(settings, seeds, choose_delta=True):
 def _outcomes_of_seed(settings, seed, choose_delta, benchmark):
     root = os.path.join(settings.run.run_dir, f"seed{seed}")
     full = settings.replace(seed=seed, run_dir=os.path.join(root, "full"))
+    base = runs.calibrated(full, full) if choose_delta else full
     for variant in variants(settings):
         own = full.replace(**variant.changes, run_dir=os.path.join(root, variant.folder("full")))
         if choose_delta:
             own = runs.calibrated(full, own)
-        yield runs.outcome(variant, own, runs.results(full, own, benchmark), benchmark)
+        yield runs.outcome(variant, own, runs.results(base, own, benchmark), benchmark)
 
 
 def main():

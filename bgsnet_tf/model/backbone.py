@@ -4,6 +4,7 @@ Letters: B images, K channels of the pooled output.
 """
 
 import functools
+import math
 import os
 import sys
 
@@ -61,7 +62,7 @@ class Tail(tf.keras.Model):
         return Tail(graph, self.standardization, self.hold_batch_norm, name=name)
 
 
-def build(name, weights, image_size, preprocessing="auto", split_layer="", sync_batch_norm=False, trusted=False):
+def build(name, weights, image_size, preprocessing="auto", split_layer="", sync_batch_norm=False, trusted=False, tail_share=0.0):
     """The (Trunk, Tail) of a backbone.
 
     Args:
@@ -70,10 +71,11 @@ def build(name, weights, image_size, preprocessing="auto", split_layer="", sync_
       weights: "imagenet", "none", or the path of a weights file for a named backbone; not used with a model file.
       image_size: height and width of the input.
       preprocessing: "auto" for a named backbone's own; else "caffe", "tf", "torch" or "none".
-      split_layer: name of the trunk's last layer; "" for the last one that leaves nine convolutions to the tail.
+      split_layer: name of the trunk's last layer; "" for the last one that leaves the tail its share.
       trusted: whether a model file may hold code.
       sync_batch_norm: batch norms in training take the statistics of all replicas' images of a `tf.distribute` strategy,
         not of their own replica's.
+      tail_share: least share of the backbone's convolutions in the tail; 0 for the paper's nine convolutions.
 
     Raises:
       UserError: unknown name, unreadable file, weights that cannot be had or do not fit, no such cut.
@@ -90,7 +92,7 @@ def build(name, weights, image_size, preprocessing="auto", split_layer="", sync_
         backbone, own = _from_applications(name, weights, shape)
     if sync_batch_norm:
         backbone = with_synchronized_batch_norms(backbone)
-    return split(backbone, _preprocessor(own if preprocessing == "auto" else preprocessing), split_layer)
+    return split(backbone, _preprocessor(own if preprocessing == "auto" else preprocessing), split_layer, tail_share)
 
 
 def identity(width):
@@ -100,9 +102,9 @@ def identity(width):
     return Trunk(graphs[0], tf.identity, 1, name="trunk"), Tail(graphs[1], name="tail")
 
 
-def split(backbone, preprocess, split_layer=""):
+def split(backbone, preprocess, split_layer="", tail_share=0.0):
     """Cuts a functional model (images in, pooled features (B, K) out) into (Trunk, Tail)."""
-    cut = _find_layer(backbone, split_layer) if split_layer else _default_cut(backbone)
+    cut = _find_layer(backbone, split_layer) if split_layer else _last_cut(backbone, tail_share)
     features = cut.get_output_at(-1)  # where another model shares the layer, in this one
     trunk = tf.keras.Model(backbone.input, features)
     tail = tf.keras.Model(features, backbone.output)
@@ -165,12 +167,17 @@ def _find_layer(backbone, name):
     raise UserError(f"--split_layer={name} {problem}; possible ones near the end: {', '.join(c.name for c in cuts[-12:])}")
 
 
-def _default_cut(backbone):
+def _last_cut(backbone, tail_share):
+    """The last cut that leaves the tail its share of the convolutions."""
+
+    def convolutions(parts):
+        return sum(isinstance(layer, CONVOLUTIONS) for layer in parts)
+
+    needed = math.ceil(tail_share * convolutions(backbone.layers)) if tail_share else TAIL_CONVOLUTIONS
     for layer in reversed(_cuts(backbone)):
-        position = backbone.layers.index(layer)
-        if sum(isinstance(after, CONVOLUTIONS) for after in backbone.layers[position + 1 :]) >= TAIL_CONVOLUTIONS:
+        if convolutions(backbone.layers[backbone.layers.index(layer) + 1 :]) >= needed:
             return layer
-    raise UserError(f"backbone {backbone.name} has no cut with {TAIL_CONVOLUTIONS} convolutions after it; name one with --split_layer")
+    raise UserError(f"backbone {backbone.name} has no cut with {needed} convolutions after it; name one with --split_layer")
 
 
 def _cuts(backbone):

@@ -68,7 +68,7 @@ class _Estimator:
 
     def fit(self, run, stage, fit, phases):
         for phase in phases:
-            if phase.epochs:
+            if phase.fitted:
                 self._weigh(stage.name, fit, phase)
         if stage.name == "finetune" and run.config.bsnet.bsnet:  # not even BSNet's network is built where its weights alone are too many
             modules = run.config.bsnet.submodules
@@ -119,8 +119,8 @@ class _Estimator:
         held, there = memory.of_device()
         part = Part(
             name=name,
-            epochs=phase.epochs,
-            steps=phase.epochs * fit.steps,
+            epochs=phase.fitted,
+            steps=phase.fitted * fit.steps,
             images=_images(batches.element_spec),
             parameters=sum(variable.shape.num_elements() for variable in trained),
             multiply_adds=graph_costs.multiply_adds(graph),
@@ -144,7 +144,7 @@ class _Timer:
 
     def fit(self, run, stage, fit, phases):
         for phase in phases:
-            if phase.epochs:
+            if phase.fitted:
                 name = f"{stage.name} {phase.name}"
                 _say(f"timing {name}")
                 phase.prepare()

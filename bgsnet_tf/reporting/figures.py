@@ -95,6 +95,24 @@ def calibration(curve, peak, delta):
     return figure
 
 
+def finetuning(validation):
+    """T and AUSUC of GNet after every epoch of fine-tuning.
+
+    Args:
+      validation: epoch, from 1, to T and AUSUC in percent on the validation split.
+    """
+    epochs = sorted(validation)
+    best = max(epochs, key=lambda epoch: validation[epoch]["AUSUC"])
+    with _figure(2.6) as (figure, axes):
+        for name, colour in (("T", UNSEEN_COLOUR), ("AUSUC", "black")):
+            axes.plot(epochs, [validation[epoch][name] for epoch in epochs], "o-", color=colour, label=name, markersize=3)
+        axes.axvline(best, color=NEUTRAL, linestyle=":", label=f"highest AUSUC, epoch {best}")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set(xlabel="epochs of fine-tuning (validation split, GNet)", ylabel="percent")
+        axes.legend(fontsize=8)
+    return figure
+
+
 def class_bars(names, accuracies, seen):
     """Accuracy of each class as a bar, worst on top; of more than `MOST_BARS` classes, only the worst.
 

@@ -20,7 +20,7 @@ from bgsnet_tf.reporting.result_tables import COLUMNS, PAPER_FOOTNOTES, PAPER_RO
 
 CONFUSED_PAIRS, IMAGES_OF_A_PAIR = 6, 3
 DECISIVE_ATTRIBUTES = 5
-FIGURES = ["seen_unseen_curve", "calibration", "classes_unseen", "classes_seen", "confusion", "attributes"]
+FIGURES = ["seen_unseen_curve", "calibration", "finetuning", "classes_unseen", "classes_seen", "confusion", "attributes"]
 FIGURES += ["gates", "instance_weights", "weight_histogram"]
 
 
@@ -34,6 +34,7 @@ class Evidence:
       per_class: `result_tables.per_class_table`.
       curves: branch to its `metrics.SeenUnseenCurve` on the run's split.
       calibration: the fused one on the VALIDATION split; None where that was not evaluated.
+      finetuning: epoch of fine-tuning, from 1, to T and AUSUC on the VALIDATION split; empty where they are not on record.
       pruning: DataFrame of networks with the 1, 2, …, N widest gates, with the columns kept, threshold (the narrowest gate kept), T,
         U, S, H, multiply_adds (of an image) and parameters; None without gates.
       labels_unseen, unseen_classes: as for `metrics.evaluate_gzsl`.
@@ -52,6 +53,7 @@ class Evidence:
     per_class: pd.DataFrame
     curves: Mapping
     calibration: Optional[metrics.SeenUnseenCurve]
+    finetuning: Mapping
     pruning: Optional[pd.DataFrame]
     labels_unseen: np.ndarray
     unseen_classes: np.ndarray
@@ -142,11 +144,15 @@ def _interval(ends):
 
 def _calibration(evidence, draw):
     curve, delta = evidence.calibration, evidence.results["deltas"]["fused"]
-    if curve is None:
-        return {"figure": None}
-    figure = figures.calibration(curve, calibration.peak(curve), delta)
-    caption = "The validation split, fused branch. Nothing of a test split is in this figure."
-    return {"figure": draw("calibration", figure, "U, S and H over δ on the validation split", caption)}
+    drawn = []
+    if curve is not None:
+        figure = figures.calibration(curve, calibration.peak(curve), delta)
+        caption = "The validation split, fused branch. Nothing of a test split is in this figure."
+        drawn.append(draw("calibration", figure, "U, S and H over δ on the validation split", caption))
+    if len(evidence.finetuning) > 1:
+        caption = "The validation split, GNet before meta-training. Where AUSUC falls, longer training forgets unseen classes."
+        drawn.append(draw("finetuning", figures.finetuning(evidence.finetuning), "T and AUSUC over epochs of fine-tuning", caption))
+    return {"figures": drawn}
 
 
 def _classes(evidence, draw):

@@ -8,6 +8,7 @@ import pandas as pd
 import tensorflow as tf
 
 import bgsnet_tf
+from bgsnet_tf import files
 from bgsnet_tf.data import images
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.evaluation import metrics
@@ -60,6 +61,7 @@ def write_report(run, bgsnet, results, per_class, scores, inference, validation_
         per_class=per_class,
         curves=curves,
         calibration=read_curve(validation_dir, "fused"),
+        finetuning=_finetuning(results, validation_dir),
         pruning=pruned,
         labels_unseen=labels[1],
         unseen_classes=benchmark.unseen_classes,
@@ -80,6 +82,12 @@ def write_report(run, bgsnet, results, per_class, scores, inference, validation_
 def _last_epoch(run):
     path = os.path.join(run.directory, run_folder.BALANCE)
     return pd.read_csv(path).iloc[-1].to_dict() if os.path.exists(path) else None
+
+
+def _finetuning(results, validation_dir):
+    if results["split"] != "validation":
+        results = files.read_json(os.path.join(validation_dir, "results.json")) or {}
+    return {int(epoch): scores for epoch, scores in results.get("finetuning", {}).items()}
 
 
 def _map_loader(run, bgsnet):

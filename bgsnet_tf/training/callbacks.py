@@ -126,7 +126,7 @@ class KeepMetrics(callbacks.Callback):
 
 
 class SaveProgress(_Located):
-    """Saves checkpoints: every so many minutes, when `fit` ends, and when the process is asked to end.
+    """Saves checkpoints: every so many minutes, when `fit` ends, when the process is asked to end; and the best epoch.
 
     What falls due with the last step of an epoch waits for the epoch's scores and summaries.
 
@@ -134,14 +134,15 @@ class SaveProgress(_Located):
       run: the `Run`.
       stage: the `StageFolder`, whose clock it keeps.
       checkpoints: the `PhaseCheckpoints`.
+      best: `PhaseCheckpoints` of the stage's best epoch, or None where it is not kept.
       steps: in a whole epoch.
       request: `interruption.Request`.
       position: where `fit` starts.
     """
 
-    def __init__(self, run, stage, checkpoints, steps, request, position):
+    def __init__(self, run, stage, checkpoints, best, steps, request, position):
         super().__init__(position, steps)
-        self.run, self.stage, self.checkpoints, self.request = run, stage, checkpoints, request
+        self.run, self.stage, self.checkpoints, self.best, self.request = run, stage, checkpoints, best, request
         self.saved_at = time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
@@ -151,6 +152,11 @@ class SaveProgress(_Located):
             self._save_if_due()
 
     def on_epoch_end(self, epoch, logs=None):
+        better = self.best is not None and self.stage.is_best(epoch + 1, logs)
+        if self.run.any_worker(better and self.run.worker.is_chief)[0]:
+            self._require_finite()
+            self.best.save(Position(epoch + 1))
+            self.stage.note_time()
         self._save_if_due()
 
     def on_train_end(self, logs=None):

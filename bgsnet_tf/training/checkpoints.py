@@ -29,8 +29,10 @@ BEFORE_THEIR_FLAGS = {
     "s_start": "random",
     "eta_per_weight": False,
     "gates_go_on": False,
+    "finetune_stop": 0,
+    "tail_share": 0.0,
 }
-BEST = "best"  # a folder that runs of before November 2026 hold beside those of the phases: the best epoch by validation
+BEST = "best"  # the folder, beside those of the phases, of the best epoch by validation
 
 _NAME = re.compile(r"\d+-\d+")  # of a checkpoint
 
@@ -107,6 +109,17 @@ class StageFolder:
         self._started = now
         self._state["peak_memory_bytes"] = max(self._state["peak_memory_bytes"], memory.peak())
         self._write()
+
+    def is_best(self, epoch, scores):
+        """Puts the validation figures after an epoch of the stage on record. Returns whether AUSUC beats that of all others."""
+        of_epochs = self._state.setdefault("validation", {})
+        of_epochs[str(epoch)] = {name: scores[name] for name in ("T", "AUSUC")}
+        return all(of_epochs[other]["AUSUC"] < scores["AUSUC"] for other in of_epochs if other != str(epoch))
+
+    @property
+    def validation(self):
+        """Epoch, from 1, to its T and AUSUC on the validation split; empty where they are not on record."""
+        return {int(epoch): scores for epoch, scores in self._state.get("validation", {}).items()}
 
     def finish(self, model, phases):
         """Puts the weights' digest on record, and removes the checkpoints of all its phases, by name, but the last."""

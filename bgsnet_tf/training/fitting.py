@@ -9,7 +9,7 @@ import functools
 import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
 import tensorflow as tf
 
@@ -18,7 +18,7 @@ from bgsnet_tf.data.batches import Share
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.model.grouped import GroupedModel
 from bgsnet_tf.training import callbacks, diagnosis, optimizers, strategy, trackers
-from bgsnet_tf.training.checkpoints import PhaseCheckpoints, Position
+from bgsnet_tf.training.checkpoints import BEST, PhaseCheckpoints, Position
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,15 +27,22 @@ class FitPhase:
 
     Attributes:
       name: of its checkpoints.
-      epochs: its length; a phase of none is passed over.
+      epochs: its length, over which learning rates are spread; a phase of none is passed over.
       prepare: called before it; sets the model's switches.
       callbacks: function from the number of its first epoch in the stage to more Keras callbacks.
+      stop: the epoch after which it ends, where that is not its last; 0 passes it over.
     """
 
     name: str
     epochs: int
     prepare: Callable[[], None] = lambda: None
     callbacks: Callable[[int], Sequence[tf.keras.callbacks.Callback]] = lambda first_epoch: []
+    stop: Optional[int] = None
+
+    @property
+    def fitted(self):
+        """Number of epochs that are fitted."""
+        return self.epochs if self.stop is None else self.stop
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +59,7 @@ class Fit:
       weight_decay: of all groups.
       score: function to a dict of validation figures, for after every epoch.
       start: gives the model the weights it starts from, once, where those of its construction are not all.
+      takes_best: inside the validation split, the stage ends with the weights of its best epoch by AUSUC, not of its last.
     """
 
     model: GroupedModel
@@ -63,6 +71,7 @@ class Fit:
     weight_decay: float
     score: Callable[[], Mapping[str, float]]
     start: Callable[[], None] = lambda: None
+    takes_best: bool = False
 
 
 def fit_stage(run, stage, fit, phases):
@@ -73,13 +82,13 @@ def fit_stage(run, stage, fit, phases):
         finite, or for a full disk.
       Interrupted: after a signal; the step is finished and saved.
     """
-    phases = [phase for phase in phases if phase.epochs]
-    first_epochs = dict(zip(phases, itertools.accumulate([0, *(phase.epochs for phase in phases)])))
+    phases = [phase for phase in phases if phase.fitted]
+    first_epochs = dict(zip(phases, itertools.accumulate([0, *(phase.fitted for phase in phases)])))
     left, last = phases, phases[-1]
     if stage.finished:
         last.prepare()
         found = PhaseCheckpoints(stage.phase(last.name), fit.saved).restore()
-        if found == Position(last.epochs):
+        if found == Position(last.fitted):
             return
         if not run.training:
             raise UserError(f"the checkpoint of the finished stage {stage.path} is damaged or missing; the same train.py command mends it")
@@ -89,6 +98,8 @@ def fit_stage(run, stage, fit, phases):
     for phase in left:
         phase.prepare()
         _fit_phase(run, stage, fit, phase, first_epochs[phase])
+    if _best(run, stage, fit):
+        _end_with_best(run, stage, fit, last)
     strategy.settle(run.strategy, fit.saved.variables)
     stage.finish(fit.saved, [phase.name for phase in phases])
 
@@ -104,6 +115,23 @@ def compile_phase(run, fit, phase):
     return by_group
 
 
+def _best(run, stage, fit):
+    """The checkpoints of the stage's best epoch; None where it ends with its last."""
+    if fit.takes_best and run.scores_epochs:
+        alone = tf.Module()
+        alone.weights = fit.saved.weights  # a compiled model would bring its optimizers along, which are others in every phase
+        return PhaseCheckpoints(stage.phase(BEST), alone, keep=1, worker=run.worker)
+    return None
+
+
+def _end_with_best(run, stage, fit, last):
+    if _best(run, stage, fit).restore() is None:
+        raise UserError(
+            f"the checkpoint of the best epoch of {stage.path} is damaged or missing; add --redo={stage.name} to train it again"
+        )
+    PhaseCheckpoints(stage.phase(last.name), fit.saved, worker=run.worker).save(Position(last.fitted))
+
+
 def _fit_phase(run, stage, fit, phase, first_epoch):
     by_group, keep = compile_phase(run, fit, phase), run.config.run.keep_checkpoints
     checkpoints = PhaseCheckpoints(stage.phase(phase.name), fit.saved, by_group, fit.model.metrics, keep, run.worker)
@@ -116,7 +144,7 @@ def _fit_phase(run, stage, fit, phase, first_epoch):
         checkpoints.save(position)  # what a loss that is not finite goes back to
     try:
         with interruption.deferred() as request:
-            save = functools.partial(callbacks.SaveProgress, run, stage, checkpoints, fit.steps, request)
+            save = functools.partial(callbacks.SaveProgress, run, stage, checkpoints, _best(run, stage, fit), fit.steps, request)
             _fit_from(run, stage, fit, phase, first_epoch, position, save)
     except callbacks.NotFinite as failure:
         raise UserError(_explain(run, stage, fit, phase, first_epoch, checkpoints, failure)) from None
@@ -128,9 +156,9 @@ def _fit_from(run, stage, fit, phase, first_epoch, position, last_callback):
     Args:
       last_callback: function from a position where `fit` starts to a Keras callback.
     """
-    while position.epoch < phase.epochs:
+    while position.epoch < phase.fitted:
         # Keras wants epochs of equal length, so what is left of a begun one is fitted by itself.
-        end = position.epoch + 1 if position.step else phase.epochs
+        end = position.epoch + 1 if position.step else phase.fitted
         displays = _displays(run, stage, fit, phase, position) if run.worker.is_chief else []
         fit.model.fit(
             _distributed(run.strategy, functools.partial(fit.dataset, first_epoch + position.epoch, position.step)),
@@ -156,7 +184,7 @@ def _score(run, fit):
 
 
 def _displays(run, stage, fit, phase, position):
-    progress = callbacks.Progress(f"{stage.name} {phase.name}", fit.steps, position, phase.epochs)
+    progress = callbacks.Progress(f"{stage.name} {phase.name}", fit.steps, position, phase.fitted)
     tracked = [trackers.TrackedEpochs(run.track, stage.name)] if run.track else []
     return [progress, callbacks.EpochSummary(os.path.join(run.logs(stage.name), "train")), *tracked]
 

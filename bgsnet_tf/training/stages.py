@@ -117,14 +117,21 @@ def finetune(run, train=fit_stage):
     steps = _steps(run, "finetune_batch_size", settings.finetune_batch_size)
     rates = {"heads": settings.finetune_lr, "backbone": settings.finetune_backbone_lr}
     start = functools.partial(starts.start_gnet, run, gnet)
-    fit = Fit(gnet, gnet, steps, dataset, settings.finetune_optimizer, rates, settings.finetune_weight_decay, score, start)
+    fit = Fit(gnet, gnet, steps, dataset, settings.finetune_optimizer, rates, settings.finetune_weight_decay, score, start, True)
+    stop_of_heads = min(settings.finetune_stop or settings.epochs, settings.finetune_head_epochs)
+    stop_of_all = (settings.finetune_stop or settings.epochs) - stop_of_heads
     phases = [
-        FitPhase("heads", settings.finetune_head_epochs, lambda: setattr(gnet, "train_backbone", False)),
-        FitPhase("all", settings.finetune_epochs, lambda: setattr(gnet, "train_backbone", True)),
+        FitPhase("heads", settings.finetune_head_epochs, lambda: setattr(gnet, "train_backbone", False), stop=stop_of_heads),
+        FitPhase("all", settings.finetune_epochs, lambda: setattr(gnet, "train_backbone", True), stop=stop_of_all),
     ]
     train(run, stage, fit, phases)
     trunk.trainable = tail.trainable = False  # frozen from here on
     return gnet, stage.digest
+
+
+def finetune_validation(run):
+    """Epoch of fine-tuning, from 1, to T and AUSUC of GNet, of a validation run."""
+    return StageFolder(run.directory, "finetune", stage_settings(run, "finetune")).validation
 
 
 def _steps(run, flag, batch_size):
@@ -141,7 +148,7 @@ def build_backbone(run, weights):
         trunk, tail = backbone.identity(run.benchmark.features.shape[1])
     else:
         own = flags.backbone, weights, run.config.data.image_size, flags.preprocessing, flags.split_layer
-        trunk, tail = backbone.build(*own, synchronized, flags.trust_backbone)
+        trunk, tail = backbone.build(*own, synchronized, flags.trust_backbone, flags.tail_share)
     trunk.hold_batch_norm = tail.hold_batch_norm = flags.holds_batch_norm
     tail.standardization = Standardization(name="standardization") if flags.standardize else None
     return trunk, tail

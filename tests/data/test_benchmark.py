@@ -168,3 +168,22 @@ def test_a_class_in_the_middle_of_all_has_no_direction():
     attributes[plain.unseen_classes[0]] = attributes[plain.seen_classes].mean(axis=0)
     with pytest.raises(UserError, match="has the mean attributes of the seen classes"):
         dataclasses.replace(plain, attributes=attributes, center_attributes=True)
+
+
+def test_fewer_seen_classes_leave_the_unseen_ones_and_are_among_those_of_more():
+    benchmark = make()
+    names = {}
+    for count in (2, 4, SEEN):
+        fewer = benchmark.with_seen_classes(count)
+        names[count] = {fewer.class_names[c] for c in fewer.seen_classes}
+        assert len(names[count]) == count
+        assert [fewer.class_names[c] for c in fewer.unseen_classes] == ["class 6", "class 7"]
+        assert {fewer.class_names[c] for c in fewer.validation_classes} == names[count] & {"class 1", "class 4"}
+        for rows in ("train", "test_seen", "test_unseen"):
+            kept = [path for path in benchmark.paths[getattr(benchmark, rows)] if f"class {path.split('/')[2]}" in fewer.class_names]
+            assert list(fewer.paths[getattr(fewer, rows)]) == kept
+        for row, path in enumerate(fewer.paths):
+            assert fewer.class_names[fewer.labels[row]] == f"class {path.split('/')[2]}"
+    assert names[2] < names[4] < names[SEEN]
+    with pytest.raises(UserError, match="toy has 6 seen classes, not --seen_classes=7"):
+        benchmark.with_seen_classes(7)

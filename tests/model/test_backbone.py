@@ -69,6 +69,26 @@ def test_the_named_split_layer_is_the_trunks_last():
     assert tail(trunk(IMAGES)).shape == (2, 2048)
 
 
+def count_convolutions(part):
+    return sum(isinstance(layer, backbone.CONVOLUTIONS) for layer in part.graph.layers)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5])
+def test_the_tail_has_its_share_of_the_convolutions_and_no_more_than_the_next_cut_leaves(share):
+    whole = backbone.split(
+        tf.keras.applications.MobileNetV2(weights=None, include_top=False, pooling="avg", input_shape=(64, 64, 3)), tf.identity
+    )
+    trunk, tail = backbone.build("MobileNetV2", "none", 64, tail_share=share)
+    total, found = (count_convolutions(whole[0]) + count_convolutions(whole[1]), count_convolutions(tail))
+    assert share * total <= found < share * total + 6  # two blocks of three convolutions
+    assert tail(trunk(IMAGES)).shape == (2, 1280)
+
+
+def test_more_convolutions_than_the_backbone_has_after_a_cut_are_refused():
+    with pytest.raises(UserError, match="backbone small has no cut with 25 convolutions after it"):
+        backbone.build("small", "none", 64, tail_share=1.0)
+
+
 def test_a_copied_tail_starts_equal_and_trains_alone():
     trunk, tail = backbone.build("small", "none", 64)
     features = trunk(IMAGES)

@@ -50,6 +50,7 @@ def evidence(**changes):
         "per_class": result_tables.per_class_table(CLASSES, scores, *truth, deltas),
         "curves": {branch: metrics.seen_unseen_curve(pair[0], labels_seen, pair[1], *truth[1:]) for branch, pair in scores.items()},
         "calibration": metrics.SeenUnseenCurve(np.array([-1.0, 2.0]), U=np.array([0.0, 60.0, 80.0]), S=np.array([90.0, 60.0, 0.0])),
+        "finetuning": {epoch: {"T": 50.0 + epoch, "AUSUC": ausuc} for epoch, ausuc in enumerate((31.0, 42.0, 37.0), start=1)},
         "pruning": pd.DataFrame(
             {
                 "kept": [1, 2, 3],
@@ -109,7 +110,7 @@ def test_a_report_is_one_file_without_script_or_network(tmp_path):
     assert all(image["alt"] for image in page.images)
     drawn = [image["src"] for image in page.images if image["src"].startswith("data:image/svg+xml;base64,")]
     names = {path.stem for path in (tmp_path / "figures").iterdir()}
-    assert len(drawn) == len(names) == 9 and {path.stem for path in pictures} == names
+    assert len(drawn) == len(names) == 10 and {path.stem for path in pictures} == names
     assert {base64.b64decode(src.split(",")[1]) for src in drawn} == {(tmp_path / "figures" / f"{name}.svg").read_bytes() for name in names}
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {f"{name}.{kind}" for name in names for kind in ("svg", "png")}
     photos = [image["src"] for image in page.images if image["src"].startswith("data:image/jpeg;base64,")]
@@ -197,6 +198,15 @@ def test_figures_of_an_earlier_report_go_and_those_of_others_stay(tmp_path):
     _, pictures = run_page.write(tmp_path, evidence(calibration=None))
     found = {path.stem for path in (tmp_path / "figures").iterdir()}
     assert "calibration" not in found == {*(path.stem for path in pictures), "for the paper", "mine"}
+
+
+def test_fine_tuning_is_drawn_where_there_is_more_than_one_epoch(tmp_path):
+    axes = figures.finetuning(evidence().finetuning).axes[0]
+    lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+    assert lines["AUSUC"] == [[1, 31], [2, 42], [3, 37]] and lines["T"] == [[1, 51], [2, 52], [3, 53]]
+    assert lines["highest AUSUC, epoch 2"][0][0] == 2
+    _, pictures = run_page.write(tmp_path, evidence(finetuning={1: {"T": 50.0, "AUSUC": 30.0}}))
+    assert "finetuning" not in {path.stem for path in pictures}
 
 
 def test_the_calibration_figure_marks_the_peak_and_the_delta_in_use():

@@ -31,8 +31,8 @@ def calibrated(tmp_path_factory):
     config = tiny_config_below(tmp_path_factory.mktemp("calibrated")).replace(calibrate=True, meta_epochs=1)
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         commands.train(config)
-        deltas = json.loads(pathlib.Path(config.run.run_dir, "validation", "results.json").read_text())["deltas"]
-        config = delta_choice.with_choices(config, {"deltas": deltas})
+        chosen = json.loads(pathlib.Path(config.run.run_dir, "validation", "results.json").read_text())
+        config = delta_choice.with_choices(config, chosen)
         commands.evaluate(config)
         return config, commands.evaluate(config)
 
