@@ -223,7 +223,24 @@ def test_a_damaged_link_is_refused_by_its_reason(exported, page):
     assert "no number" in page.evaluate(script, "delta=many")
 
 
+def test_the_exports_own_classes_come_in_as_seen_or_not(exported, model, page, tmp_path):
+    show(page, exported.image_bytes[0])
+    table = pd.DataFrame(model.class_attributes, index=model.class_names, columns=model.attribute_names)
+    table.insert(0, "seen", model.seen.astype(int))
+    import_csv(page, table.rename(index="my {}".format).to_csv(index_label="class"))
+    page.wait_for_function("count => document.querySelectorAll('#mine li').length === count", arg=len(table))
+    titles = [button.get_attribute("title") for button in page.query_selector_all("#ranks button")]
+    lowered = {title.split(":")[0] for title in titles if "less δ" in title and title.startswith("my ")}
+    assert lowered == {f"my {name}" for name, seen in zip(model.class_names, model.seen) if seen}
+    with page.expect_download() as download:
+        page.click("#export")
+    download.value.save_as(tmp_path / "classes.csv")
+    assert pd.read_csv(tmp_path / "classes.csv", index_col="class")["seen"].tolist() == model.seen.astype(int).tolist()
+    page.wait_for_function("() => location.hash.includes('seen=')")
+
+
 BAD_TABLES = {
+    "class,seen,r,g,b,constant\nx,maybe,1,2,3,4\n": "Line 2: “maybe” as “seen” of “x”",
     "": "empty",
     "class,r,g,b\nx,1,2,3\n": "“constant” is missing",
     "class,r,g,b,constant,d\nx,1,2,3,4,5\n": "no attribute “d”",

@@ -1,13 +1,18 @@
-// Classes as the CSV that `--attributes` takes: a column `class`, then one column an attribute.
+// Classes as the CSV that `--attributes` takes: a column `class`, then one column an attribute. A column `seen`, as an export's
+// `classes.csv` has it, says which ones δ lowers (1).
 
-/** The text of the file. */
+/** The text of the file; with a column `seen` where a class is. */
 export function format(classes, attributeNames) {
-  const lines = [["class", ...attributeNames], ...classes.map((one) => [one.name, ...Array.from(one.values, shortest)])];
+  const withSeen = classes.some((one) => one.seen);
+  const lines = [
+    ["class", ...(withSeen ? ["seen"] : []), ...attributeNames],
+    ...classes.map((one) => [one.name, ...(withSeen ? [one.seen ? "1" : "0"] : []), ...Array.from(one.values, shortest)]),
+  ];
   return lines.map((cells) => cells.map(quoted).join(",") + "\n").join("");
 }
 
 /**
- * Classes {name, values} of a file's text; columns may come in any order.
+ * Classes {name, seen, values} of a file's text; columns may come in any order.
  *
  * @throws {Error} that names the line and what is wrong with it.
  */
@@ -18,7 +23,7 @@ export function parse(text, attributeNames) {
   for (const name of ["class", ...attributeNames]) {
     if (!columns.has(name)) throw new Error(`Line 1: the column “${name}” is missing. The first line names “class” and every attribute.`);
   }
-  const known = new Set(["class", ...attributeNames]);
+  const known = new Set(["class", "seen", ...attributeNames]);
   const unknown = header.cells.find((name) => !known.has(name));
   if (unknown !== undefined) throw new Error(`Line 1: this model has no attribute “${unknown}”.`);
   if (columns.size < header.cells.length) throw new Error("Line 1: a column comes twice.");
@@ -35,7 +40,9 @@ export function parse(text, attributeNames) {
       if (!Number.isFinite(value)) throw new Error(`Line ${line}: “${cell}” is no number, as “${attribute}” of “${name}”.`);
       return value;
     });
-    return { name, values };
+    const seen = attributeNames.includes("seen") ? "0" : (cells[columns.get("seen")] ?? "0");
+    if (!["0", "1"].includes(seen)) throw new Error(`Line ${line}: “${seen}” as “seen” of “${name}”; give 1 or 0.`);
+    return { name, seen: seen === "1", values };
   });
 }
 

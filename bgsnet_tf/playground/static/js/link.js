@@ -5,10 +5,10 @@ import { shortest } from "./csv.js";
 export function write({ model, delta, mine }) {
   const parameters = new URLSearchParams();
   if (delta !== model.delta) parameters.set("delta", shortest(delta));
-  for (const { name, values } of mine) {
+  for (const { name, values, seen } of mine) {
     const pairs = [];
     values.forEach((value, k) => value && pairs.push(k, Number(shortest(value))));
-    parameters.append("class", JSON.stringify([name, ...pairs]));
+    parameters.append(seen ? "seen" : "class", JSON.stringify([name, ...pairs]));
   }
   if (mine.length) parameters.set("model", fingerprint(model.attributeNames));
   return parameters.toString();
@@ -22,17 +22,17 @@ export function write({ model, delta, mine }) {
 export function read(fragment, model) {
   const parameters = new URLSearchParams(fragment);
   const delta = parameters.has("delta") ? Number(parameters.get("delta")) : undefined;
-  const written = parameters.getAll("class");
+  const written = ["class", "seen"].flatMap((kind) => parameters.getAll(kind).map((text) => ({ text, seen: kind === "seen" })));
   if (delta !== undefined && !Number.isFinite(delta)) throw new Error("The link is damaged: its δ is no number.");
   if (written.length && parameters.get("model") !== fingerprint(model.attributeNames)) {
     throw new Error("The link's classes were made with another model, or the link is cut short.");
   }
-  const classes = written.map((text) => {
+  const classes = written.map(({ text, seen }) => {
     const [name, ...pairs] = JSON.parse(text);
     const values = new Float32Array(model.attributeNames.length);
     for (let i = 0; i < pairs.length; i += 2) values[pairs[i]] = pairs[i + 1];
     if (typeof name !== "string" || !values.every(Number.isFinite)) throw new Error("The link is damaged.");
-    return { name, values };
+    return { name, seen, values };
   });
   return { delta, classes };
 }

@@ -29,9 +29,9 @@ export function exportedClasses({ classNames, seen, classAttributes, attributeNa
 
 let made = 0;
 
-/** A class of the user's own. */
-export function madeClass(name, values, origin) {
-  return { key: `mine-${++made}`, name, seen: false, mine: true, values, phi: embedding(values, origin) };
+/** A class of the user's own; δ lowers its score where it counts as seen. */
+export function madeClass(name, values, origin, seen = false) {
+  return { key: `mine-${++made}`, name, seen, mine: true, values, phi: embedding(values, origin) };
 }
 
 /** The name, or with a number behind it where another class has it. */

@@ -23,8 +23,8 @@ export function createMaker(store, exported) {
   }
 
   function addClasses(classes) {
-    for (const { name, values } of classes) {
-      const one = madeClass(freeName(name, namesBut(null)), values, model.attributeOrigin);
+    for (const { name, values, seen } of classes) {
+      const one = madeClass(freeName(name, namesBut(null)), values, model.attributeOrigin, seen);
       store.update({ mine: [...store.state.mine, one], editing: one.key });
     }
   }
