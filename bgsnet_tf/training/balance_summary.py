@@ -61,13 +61,13 @@ class BalanceSummary(tf.keras.callbacks.Callback):
     def _figures(self, weights, balanced, gates, logs):
         """Name to number, or None where there is none yet."""
         bsnet = self.model
-        phi, w = bsnet.class_attributes.numpy(), bsnet.gate.w.numpy()
+        phi, start = bsnet.class_attributes.numpy(), bsnet.gates_at_start
         errors = analysis.class_errors(bsnet.attributes_alone(balanced).numpy(), self.labels, phi)
         shares = analysis.weight_figures(weights.numpy()) if bsnet.phase.instance_balance else {}
         return {
             "scale_s": float(bsnet.scale(training=True)),
             "gates_over_half": int(np.sum(gates.numpy() > 0.5)),
-            "gate_order_kept": None if bsnet.gates_at_start is None else analysis.rank_correlation(bsnet.gates_at_start, w),
+            "gate_order_kept": None if start is None else analysis.rank_correlation(start, bsnet.gate.w.numpy()),
             **{f"weights_{name}": shares.get(name) for name in ("fixed", "per_image", "joint")},
             "margin_mean": float(tf.reduce_mean(bsnet.margins(weights))) if shares else None,
             "error_correlation": analysis.error_correlation(errors),

@@ -246,7 +246,8 @@ def train_bsnet(run, gnet, finetuned, finetuned_predictor, cache, train=fit_stag
         settings.balance_control,
     )
     bsnet((tf.zeros([1, *graph.input_shape[1:]]), tf.zeros([1, channels])))
-    bsnet.gates_at_start = bsnet.gate.w.numpy()  # the same for a network that is restored: the seed is
+    if settings.dataset_balance:
+        bsnet.gates_at_start = bsnet.gate.w.numpy()  # the same for a network that is restored: the seed is
     if settings.b_start == "open" and settings.balance_control != "partition":
         starts.open_weights(bsnet.balance)
     if settings.s_start == "general":

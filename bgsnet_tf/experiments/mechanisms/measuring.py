@@ -81,7 +81,7 @@ def _measured(own):
         measured,
         gates=bsnet.gates().numpy(),
         w_start=bsnet.gates_at_start,
-        w=bsnet.gate.w.numpy(),
+        w=bsnet.gate.w.numpy() if bsnet.dataset_balance else None,
         kernel=kernel.reshape(len(bsnet.tails), -1, kernel.shape[1]),
         bias=bias,
     )
