@@ -5,6 +5,7 @@ Letters: n images, C classes, A attributes, N sub-modules, K channels.
 """
 
 import dataclasses
+from typing import Optional
 
 import numpy as np
 
@@ -33,13 +34,13 @@ class Measured:
     phi: np.ndarray
     families: np.ndarray
     general: np.ndarray
-    embeddings: np.ndarray = None
-    weights: np.ndarray = None
-    gates: np.ndarray = None
-    w_start: np.ndarray = None
-    w: np.ndarray = None
-    kernel: np.ndarray = None
-    bias: np.ndarray = None
+    embeddings: Optional[np.ndarray] = None
+    weights: Optional[np.ndarray] = None
+    gates: Optional[np.ndarray] = None
+    w_start: Optional[np.ndarray] = None
+    w: Optional[np.ndarray] = None
+    kernel: Optional[np.ndarray] = None
+    bias: Optional[np.ndarray] = None
 
     @property
     def special(self):

@@ -109,14 +109,14 @@ def test_an_export_of_before_origins_is_read_and_says_what_is_not_on_record(writ
 def test_hard_names_break_neither_metadata_nor_tables(written, tmp_path):
     run, version = commands.open_run(written[0]), pathlib.Path(written[0].run.run_dir, "export", "1")
     described = dataclasses.replace(
-        layout.read(version), class_names=("a|b", "<script>", "x_y*", "…", "`tick`", "[link](x)"), dataset='quo"te: {x}'
+        layout.read(version), class_names=("a|b", "<script>", "x_y*", "…", "`tick`", "[link](x)"), dataset='quo"tes: {x}'
     )
     (tmp_path / "README.md").write_text("")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layout, "read", lambda _: described)
         model_card.write(run, str(tmp_path))
     card = (tmp_path / "README.md").read_text()
-    assert metadata(card)["model-index"][0]["results"][0]["dataset"]["name"] == 'quo"te: {x}'
+    assert metadata(card)["model-index"][0]["results"][0]["dataset"]["name"] == 'quo"tes: {x}'
     assert r"a\|b, \<script\>, x\_y\*" in card and r"\`tick\`, \[link\](x)" in card
 
 

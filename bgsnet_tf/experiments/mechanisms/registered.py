@@ -49,7 +49,7 @@ class Situation:
     networks: Mapping[str, Mapping[str, object]]
 
 
-_EPISODIC = {
+_EPISODIC: Mapping[str, Mapping[str, object]] = {
     FULL: {},
     "direct": DIRECT,
     "first order": {**ONLY_GENERAL, "first_order": True},
