@@ -175,20 +175,3 @@ def read_curve(directory, branch):
         raise UserError(f"{path} is damaged ({shown(str(error))}); evaluate.py --run_dir={directory} writes it again") from error
     switches, unseen, seen = rows.T
     return metrics.SeenUnseenCurve(switches[1:], U=unseen, S=seen)
-
-
-TRAINED_BALANCE = {  # column of the table of an epoch to what it is, in the last one, on a few training images
-    "gate_order_kept": ("rank correlation of w^d at the start and at the end", "{:.2f}"),
-    "error_correlation": ("correlation of the sub-modules' errors on training images, mean over pairs", "{:.2f}"),
-    "loss_s": ("L_s in the last epoch", "{:.3g}"),
-    "eta_loss_div": ("|η L_div| in the last epoch", "{:.3g}"),
-    "gradient_tails": ("norm of the gradient of the tails, mean over its steps", "{:.3g}"),
-    "gradient_heads": ("of f_b and f_s", "{:.3g}"),
-    "gradient_gates": ("of the gates", "{:.3g}"),
-}
-
-
-def trained_balance(balance):
-    """Rows (what, number) of the last epoch of `training.balance_summary`, a mapping or None; what is not known is left out."""
-    known = {name: value for name, value in (balance or {}).items() if name in TRAINED_BALANCE and not pd.isna(value)}
-    return [[text, form.format(known[name])] for name, (text, form) in TRAINED_BALANCE.items() if name in known]

@@ -14,9 +14,9 @@ import pandas as pd
 
 from bgsnet_tf import files
 from bgsnet_tf.evaluation import analysis, bootstrap, calibration, metrics
-from bgsnet_tf.reporting import figures, heat_maps, html_page
+from bgsnet_tf.reporting import balance_section, figures, heat_maps, html_page
 from bgsnet_tf.reporting.html_page import Section
-from bgsnet_tf.reporting.result_tables import COLUMNS, PAPER_FOOTNOTES, PAPER_ROWS, ROWS, reference_notes, trained_balance, verdicts
+from bgsnet_tf.reporting.result_tables import COLUMNS, PAPER_FOOTNOTES, PAPER_ROWS, ROWS, reference_notes, verdicts
 
 CONFUSED_PAIRS, IMAGES_OF_A_PAIR = 6, 3
 DECISIVE_ATTRIBUTES = 5
@@ -97,7 +97,7 @@ def write(directory, evidence):
         sections["examples"] = Section("Example predictions", _examples(evidence))
     sections["attributes"] = Section("Attributes", _attributes(evidence, draw))
     if "gates" in results:
-        sections["balance"] = Section("Balance", _balance(evidence, draw))
+        sections["balance"] = Section("Balance", balance_section.section(evidence, draw))
     if evidence.pruning is not None:
         sections["pruning"] = Section("Pruning", _pruning(evidence))
     sections["run"] = Section("Run", _run(results))
@@ -246,35 +246,6 @@ def _attributes(evidence, draw):
     figure = figures.attribute_bars(evidence.attribute_names, quality)
     drawn = draw("attributes", figure, "Correlation and average precision of each attribute")
     return {**means, "known": known.sum(), "all": len(known), "figure": drawn}
-
-
-def _balance(evidence, draw):
-    gates, balanced = evidence.results["gates"], evidence.weights is not None
-    binary = analysis.gate_figures(gates)
-    drawn = [draw("gates", figures.gates(gates), "Gate of each sub-module")]
-    rows = [
-        ["gates over one half", f"{binary['over_half']}/{len(gates)}"],
-        [f"gates below {analysis.NEAR_ZERO}", f"{binary['near_zero']}/{len(gates)}"],
-        [f"gates above {analysis.NEAR_ONE}", f"{binary['near_one']}/{len(gates)}"],
-    ]
-    if balanced:
-        n, modules = evidence.weights.shape[:2]
-        sampled = figures.instance_weights(evidence.weights, evidence.results["seed"])
-        caption = f"Channels drawn at random; over {n} images: the median, and 5 to 95 %."
-        drawn.append(draw("instance_weights", sampled, "Instance weights of sampled channels", caption))
-        histogram = figures.weight_histogram(evidence.weights)
-        drawn.append(draw("weight_histogram", histogram, "Histogram of all instance weights", "All weights."))
-        numbers = analysis.weight_figures(evidence.weights)
-        rows += [
-            [f"instance weights below {analysis.NEAR_ZERO}", f"{numbers['near_zero']:.0%}"],
-            [f"instance weights above {analysis.NEAR_ONE}", f"{numbers['near_one']:.0%}"],
-            ["channels that one sub-module alone attends to (mean weight over .5)", f"{numbers['alone']:.0%}"],
-            [f"sub-modules that share a channel: (Σw)²/Σw², from 1 to {modules}", f"{numbers['effective_modules']:.2f}"],
-            ["variance of a channel's weights between sub-modules, whatever the image", f"{numbers['fixed']:.0%}"],
-            ["between images, for all sub-modules alike", f"{numbers['per_image']:.0%}"],
-            ["in their interaction: each sub-module in its own images", f"{numbers['joint']:.0%}"],
-        ]
-    return {"figures": drawn, "rows": rows + trained_balance(evidence.balance), "instance_balance": balanced}
 
 
 def _pruning(evidence):

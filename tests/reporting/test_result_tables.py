@@ -140,15 +140,3 @@ def test_a_damaged_curve_is_one_line(tmp_path, content):
     (tmp_path / "calibration.csv").write_bytes(content)
     with pytest.raises(UserError, match="calibration.csv is damaged .*evaluate.py --run_dir="):
         result_tables.read_curve(tmp_path, "fused")
-
-
-def test_the_trained_balance_leaves_out_what_is_not_known():
-    rows = result_tables.trained_balance(
-        {"epoch": 4, "gate_order_kept": 0.25, "loss_s": 0.5, "eta_loss_div": 0.125, "gradient_gates": np.nan}
-    )
-    assert rows == [
-        ["rank correlation of w^d at the start and at the end", "0.25"],
-        ["L_s in the last epoch", "0.5"],
-        ["|η L_div| in the last epoch", "0.125"],
-    ]
-    assert result_tables.trained_balance(None) == []
