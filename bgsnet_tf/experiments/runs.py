@@ -188,7 +188,8 @@ def _link(base, own, name):
 def define_workers():
     """Defines --workers, for experiments that make several runs at once; an operation then has one thread."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # Linux alone has the former
-    flags.DEFINE_integer("workers", cores, "Processes that train at once, with one thread an operation each.", lower_bound=1)
+    text = "Processes that train at once, with one thread an operation each; 0 trains nothing, and writes what there is by now."
+    flags.DEFINE_integer("workers", cores, text, lower_bound=0)
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 

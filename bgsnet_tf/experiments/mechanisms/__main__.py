@@ -6,7 +6,7 @@
 Small networks train on images of many draws of classes, as many at once as there are cores. --quick makes three draws of one seed, in
 about ten minutes on two idle cores, and can show nothing; the whole takes a night. --run_dir keeps what is measured of each network, so
 the same command continues after an interruption. After every seed it writes mechanisms.csv, .json and .md, networks.csv, report.html
-and figures/.
+and figures/; with --workers=0 it writes them at once, from what is measured by now.
 """
 
 import datetime
@@ -20,14 +20,13 @@ from bgsnet_tf.experiments.mechanisms import registered, report
 from bgsnet_tf.experiments.mechanisms.networks import Networks
 
 
-def run(settings, draws, seeds, workers, situations=registered.SITUATIONS):
+def run(settings, draws, seeds, workers):
     """Trains all networks that are not measured; writes the verdicts after every seed.
 
     Args:
       settings: `Config` that the situations change.
       draws, seeds: how many, of each draw.
-      workers: processes at once.
-      situations: name to `registered.Situation`.
+      workers: processes at once; 0 trains nothing, and writes what is measured by now.
 
     Returns:
       The dict written to `mechanisms.json`.
@@ -39,25 +38,30 @@ def run(settings, draws, seeds, workers, situations=registered.SITUATIONS):
         raise UserError(f"--dataset={settings.data.dataset} has no dials; the mechanisms are tested on --dataset=demo_dials")
     if settings.bsnet.s_hidden:
         raise UserError(f"--s_hidden={settings.bsnet.s_hidden}: the statistics take f_s apart, which needs one dense layer; drop it")
-    from bgsnet_tf.reporting import run_report  # loads TensorFlow, which takes seconds
-
-    networks = Networks(settings, situations, registered.FIRST_DRAW)
-    for count in range(1, seeds + 1):
-        networks.train(draws, count - 1, workers)
-        mechanisms, rows = report.evaluate(networks, draws, count)
-        found = {
-            "date": datetime.date.today().isoformat(),
-            "command": runs.command("bgsnet_tf.experiments.mechanisms", [f"--draws={draws}", f"--seeds={count}"], settings),
-            "draws": draws,
-            "seeds": count,
-            "versions": run_report.versions(),
-            "flags": settings.values(),
-            "mechanisms": mechanisms,
-            "rows": rows,
-        }
+    networks = Networks(settings, registered.SITUATIONS, registered.FIRST_DRAW)
+    for count in range(1, seeds + 1) if workers else [seeds]:
+        if workers:
+            networks.train(draws, count - 1, workers)
+        found = _report(networks, settings, draws, count)
         report.write(settings.run.run_dir, found)
         print(report.summary(found), flush=True)
     return found
+
+
+def _report(networks, settings, draws, seeds):
+    from bgsnet_tf.reporting import run_report  # loads TensorFlow, which takes seconds
+
+    mechanisms, rows = report.evaluate(networks, draws, seeds)
+    return {
+        "date": datetime.date.today().isoformat(),
+        "command": runs.command("bgsnet_tf.experiments.mechanisms", [f"--draws={draws}", f"--seeds={seeds}"], settings),
+        "draws": draws,
+        "seeds": seeds,
+        "versions": run_report.versions(),
+        "flags": settings.values(),
+        "mechanisms": mechanisms,
+        "rows": rows,
+    }
 
 
 def main():

@@ -23,14 +23,14 @@ class Networks:
         self.settings, self.situations, self.first_draw = settings, situations, first_draw
 
     def train(self, draws, seed, workers):
-        """Trains all that are not measured, for a number of draws and one seed.
+        """Trains all that are not measured, for a number of draws and one seed; one situation after another, over all draws.
 
         Raises:
           UserError: as `runs.in_own_processes`.
         """
         jobs = {}
-        for draw in range(draws):
-            for name in self.situations:
+        for name in self.situations:
+            for draw in range(draws):
                 of_situation = self._of(draw, seed, name).values()
                 if any(measuring.read(path, own) is None for path, own in of_situation):
                     work = self._folder(draw, seed, name)
@@ -38,12 +38,13 @@ class Networks:
         runs.in_own_processes(measuring.make, jobs, workers)
 
     def of_draw(self, draw, seeds):
-        """A `Seed` for every seed of a draw."""
+        """A `Seed` for every seed of a draw, with the networks that are measured."""
         found = [
             {
-                (name, network): measuring.read(*of_network)
+                (name, network): measured
                 for name in self.situations
                 for network, of_network in self._of(draw, seed, name).items()
+                if (measured := measuring.read(*of_network)) is not None
             }
             for seed in range(seeds)
         ]

@@ -152,7 +152,7 @@ def _families(statistic):
 
 def _two_special(seed):
     """T of two special branches of different seeds, summed."""
-    if seed.partner is None:
+    if seed.partner is None or ("families", FULL) not in seed.partner:
         return np.nan
     one, other = seed["families", FULL], seed.partner["families", FULL]
     return m.accuracy(one, one.special + other.special)

@@ -25,16 +25,17 @@ def evaluate(networks, draws, seeds):
       networks: `networks.Networks`, measured for so many draws and seeds.
     """
     tested = [(mechanism, broken) for group, broken in ((registered.MECHANISMS, False), (registered.BROKEN, True)) for mechanism in group]
-    values, rows = {}, []
+    values, whole, rows = {}, {}, []
     for draw in range(draws):
         of_draw = networks.of_draw(draw, seeds)
         for mechanism, _ in tested:
+            needed = {need for condition in mechanism.conditions for need in condition.needs}
+            whole.setdefault(mechanism.name, []).append(sum(needed <= set(seed.networks) for seed in of_draw))
             for condition in mechanism.conditions:
                 values.setdefault((mechanism.name, condition.text), []).append(value_of_draw(condition, of_draw))
         rows += [
             _row(networks.first_draw + draw, seed, *of_network) for seed, own in enumerate(of_draw) for of_network in own.networks.items()
         ]
-    enough = draws >= registered.DRAWS and seeds >= registered.SEEDS
     found = []
     for mechanism, broken in tested:
         findings = [verdicts.find(values[mechanism.name, condition.text], condition.threshold) for condition in mechanism.conditions]
@@ -43,7 +44,8 @@ def evaluate(networks, draws, seeds):
                 "name": mechanism.name,
                 "prediction": mechanism.prediction,
                 "broken": broken,
-                "verdict": verdicts.verdict(findings, enough),
+                "verdict": verdicts.verdict(findings, sum(of >= registered.SEEDS for of in whole[mechanism.name]) >= registered.DRAWS),
+                "seeds_of_draws": whole[mechanism.name],
                 "conditions": [
                     {"text": condition.text, "threshold": condition.threshold, **_for_json(finding)}
                     for condition, finding in zip(mechanism.conditions, findings)
@@ -54,10 +56,11 @@ def evaluate(networks, draws, seeds):
 
 
 def value_of_draw(condition, of_draw):
-    """The statistic of a `registered.Condition` for a draw: the mean over its `Seed`s, NaN where none has one."""
+    """The statistic of a `registered.Condition` for a draw: the mean over its `Seed`s that have one, else NaN; networks may be missing."""
+    whole = [seed for seed in of_draw if all(need in seed.networks for need in condition.needs)]
     if condition.pooled:
-        return float(condition.statistic(of_draw))
-    known = [value for value in map(condition.statistic, of_draw) if np.isfinite(value)]
+        return float(condition.statistic(whole)) if whole else math.nan
+    known = [value for value in map(condition.statistic, whole) if np.isfinite(value)]
     return float(np.mean(known)) if known else math.nan
 
 
@@ -105,10 +108,14 @@ def summary(report):
 
 
 def power(report):
-    """A sentence about how many draws and seeds there are."""
-    there = f"{report['draws']} draws of classes, {report['seeds']} seeds each"
-    text = f"{there}; a verdict takes {registered.DRAWS} draws of {registered.SEEDS} seeds."
-    if report["draws"] >= registered.DRAWS and report["seeds"] >= registered.SEEDS:
+    """Sentences about how many draws and seeds there are."""
+    counts = [sum(of_draw for of_draw in mechanism["seeds_of_draws"]) for mechanism in report["mechanisms"]]
+    asked = report["draws"] * report["seeds"]
+    text = f"{report['draws']} draws of classes, {report['seeds']} seeds each; "
+    text += f"a verdict takes {registered.DRAWS} draws of {registered.SEEDS} seeds."
+    if min(counts) < asked:
+        text += f" Not all networks are measured: of {asked} seeds in all, a mechanism has {min(counts)} to {max(counts)}."
+    if any(mechanism["verdict"] != verdicts.TOO_FEW for mechanism in report["mechanisms"]):
         return text
     return f"{text} So nothing here counts as shown or refuted."
 
@@ -119,11 +126,12 @@ def _verdicts(report):
 
 def _conditions(mechanism):
     """A table of text, header first."""
-    rows = [["predicted to lie above the threshold", "threshold", "mean (95 % interval)", "condition"]]
+    rows = [["predicted to lie above the threshold", "threshold", "draws", "mean (95 % interval)", "condition"]]
     for condition in mechanism["conditions"]:
         mean = "-" if condition["mean"] is None else f"{condition['mean']:.2f}"
         ends = "" if condition["low"] is None else f" ({condition['low']:.2f} to {condition['high']:.2f})"
-        rows.append([condition["text"], f"{condition['threshold']:g}", mean + ends, condition["status"]])
+        counted = str(len(condition["values"]))
+        rows.append([condition["text"], f"{condition['threshold']:g}", counted, mean + ends, condition["status"]])
     return rows
 
 
@@ -157,7 +165,7 @@ def _page(report, pictures):
     drawn = [html_page.svg(contents, description, description) for contents, description in pictures.values()]
     verdict_rows = [[name, verdict.replace(" ", "\N{NO-BREAK SPACE}")] for name, verdict in _verdicts(report)]
     notes = [power(report)] + [
-        f"{m['name']}: {row[0]}: {row[2]}, threshold {row[1]}, {row[3]}." for m in report["mechanisms"] for row in _conditions(m)[1:]
+        f"{m['name']}: {row[0]}: {row[3]}, threshold {row[1]}, {row[4]}." for m in report["mechanisms"] for row in _conditions(m)[1:]
     ]
     names = list(dict.fromkeys(name for row in report["rows"] for name in row))
     cells = [[_cell(row.get(name)) for name in names] for row in report["rows"]]

@@ -67,7 +67,8 @@ def run(settings, draws, workers):
       DataFrame with a row a trial of the method and of each control: means over draws.
     """
     networks = Networks(settings.replace(split="validation"), situations(), registered.SEARCH_DRAW)
-    networks.train(draws, 0, workers)
+    if workers:
+        networks.train(draws, 0, workers)
     rows = [row for draw in range(draws) for row in _rows(draw, networks.of_draw(draw, 1)[0])]
     table = pd.DataFrame(rows).groupby(["network", "trial"], sort=False).mean(numeric_only=True).drop(columns="draw").reset_index()
     table["criteria"] = [criteria(row) if row["network"] == FULL else math.nan for row in table.to_dict("records")]

@@ -87,10 +87,16 @@ def world(draw, seed):
 
 @dataclasses.dataclass(frozen=True)
 class World:
+    """Networks that are measured, but for those of some (draw, seed, situation)."""
+
+    missing: tuple = ()
     first_draw = 0
 
     def of_draw(self, draw, seeds):
-        found = [world(draw, seed) for seed in range(seeds)]
+        found = [
+            {key: network for key, network in world(draw, seed).items() if (draw, seed, key[0]) not in self.missing}
+            for seed in range(seeds)
+        ]
         partners = found[1:] + found[:1] if seeds > 1 else [None]
         return [registered.Seed(own, partner, np.random.default_rng([draw, i])) for i, (own, partner) in enumerate(zip(found, partners))]
 
@@ -124,5 +130,20 @@ def test_every_network_of_every_situation_is_read_by_a_condition(evaluated):
 def test_too_few_draws_show_nothing():
     found, _ = report.evaluate(World(), 3, 1)
     assert {mechanism["verdict"] for mechanism in found} == {"not shown (too few draws)"}
+    assert {tuple(mechanism["seeds_of_draws"]) for mechanism in found} == {(1, 1, 1)}
     two = [c for m in found for c in m["conditions"] if "two special" in c["text"]]
     assert two[0]["values"] == [] and two[0]["status"] == "open"  # one seed has no partner
+
+
+def test_one_network_too_few_gives_no_verdict_on_the_mechanisms_that_need_it():
+    found, _ = report.evaluate(World(missing=((4, 9, "families"),)), registered.DRAWS, registered.SEEDS)
+    verdicts = {mechanism["name"]: mechanism["verdict"] for mechanism in found}
+    assert verdicts["fusion"] == verdicts["instance balance"] == "not shown (too few draws)" and verdicts["gates"] == "shown"
+    (mean,) = (c for m in found if m["name"] == "instance balance" for c in m["conditions"] if "shuffling" in c["text"])
+    assert len(mean["values"]) == 5
+
+
+def test_a_situation_without_networks_leaves_its_conditions_open():
+    found, _ = report.evaluate(World(missing=tuple((draw, 0, "one cue") for draw in range(2))), 2, 1)
+    (gates,) = (mechanism for mechanism in found if mechanism["name"] == "gates")
+    assert [condition["values"] for condition in gates["conditions"]] == [[], [], []]

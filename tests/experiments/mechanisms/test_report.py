@@ -33,7 +33,7 @@ def test_every_condition_stands_in_every_file(written):
         for condition in mechanism["conditions"]:
             of_it = table[(table["mechanism"] == mechanism["name"]) & (table["condition"] == condition["text"])]
             assert of_it["value"].tolist() == pytest.approx(condition["values"]) and len(of_it) == 3
-            assert f"| {condition['text']} | {condition['threshold']:g} | {condition['mean']:.2f} (" in document
+            assert f"| {condition['text']} | {condition['threshold']:g} | 3 | {condition['mean']:.2f} (" in document
     assert len(pd.read_csv(directory / "networks.csv")) == 6 * sum(len(s.networks) for s in registered.SITUATIONS.values())
     assert {path.name for path in (directory / "figures").iterdir()} == {
         f"mechanism_{i}.{kind}" for i in range(1, 7) for kind in ("png", "svg")
