@@ -6,6 +6,7 @@ from bgsnet_tf.config.options import between, option
 from bgsnet_tf.errors import UserError
 
 DATA_SEED = 20  # Pinned: the choice of classes alone moves accuracy more than any method does.
+SEEN_CLASSES = 48
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +19,11 @@ class Dials:
 
     data_seed: int = option(
         DATA_SEED, "demo, demo_fine, demo_dials: seed of the choice of classes and of all images.", between(0, 2**31 - 1)
+    )
+    seen_classes: int = option(
+        SEEN_CLASSES,
+        "demo_dials: number of seen classes; the more there are, the fewer images each has, since all of them have 1920.",
+        between(8, 240),
     )
     correlation: float = option(
         0.0,
@@ -49,7 +55,14 @@ class Dials:
         if self.cues and (self.correlation or self.detail):
             raise UserError(f"--cues={self.cues} draws other objects than --correlation and --detail change; set one or the other to 0")
 
+        if self.cues == 1 and self.seen_classes > SEEN_CLASSES:
+            raise UserError(f"--seen_classes={self.seen_classes}: one cue has 72 kinds, of which 24 are for the others; give at most 48")
+
     @property
     def turned(self):
-        """Names of the dials that are not at 0."""
-        return [f"--{field.name}" for field in dataclasses.fields(Dials) if field.name != "data_seed" and getattr(self, field.name)]
+        """Names of the dials that are not at their defaults."""
+        return [
+            f"--{field.name}"
+            for field in dataclasses.fields(Dials)
+            if field.name != "data_seed" and getattr(self, field.name) != field.default
+        ]

@@ -7,12 +7,13 @@ Letters: R rows (images), C classes, G attribute groups.
 
 import numpy as np
 
+from bgsnet_tf.config.dials import SEEN_CLASSES
 from bgsnet_tf.data.benchmark import Benchmark
 from bgsnet_tf.data.synthetic import drawing
 from bgsnet_tf.data.synthetic.groups import GROUPS, attribute_names, class_name, distances, one_hot, sizes
 
-SEEN, OTHERS = 48, 12  # OTHERS: unseen ones, and as many validation classes
-ROWS_PER_CLASS = 40
+OTHERS = 12  # unseen classes, and as many validation classes
+ROWS_PER_CLASS = 40  # of the others, and of seen ones where they are as many as by default
 TESTED = 4  # one of so many rows of a seen class is tested
 RADII = (10.5, 15.0)
 BADGES = ("no", "white", "black")
@@ -21,12 +22,12 @@ MIN_DISTANCE = 3  # least number of groups, the badge apart, in which classes of
 
 
 def render_benchmark(dials, split, rows_per_class=ROWS_PER_CLASS):
-    """Draws a benchmark of C = 60 classes, 48 seen and 12 others, of images of 64x64 pixels.
+    """Draws a benchmark of C classes, `seen_classes` seen and 12 others, of images of 64x64 pixels.
 
     Args:
       dials: a `dials.Dials`. With `cues`, the attributes are those of the cues; else those of one kind of object.
       split: "final", where the others are the unseen classes, or "validation", where they are the validation classes.
-      rows_per_class: images of each.
+      rows_per_class: images of each of the others; those of the seen classes are as many in all as 48 such classes have.
 
     Returns:
       A `Benchmark`. For "validation" the validation classes are among its seen ones, for its `validation()` to part.
@@ -34,12 +35,14 @@ def render_benchmark(dials, split, rows_per_class=ROWS_PER_CLASS):
     rng = np.random.default_rng([dials.data_seed, 0])
     draw_classes = _draw_cue_classes if dials.cues else _draw_object_classes
     values, groups, names = draw_classes(dials, rng)
-    validation = split == "validation"
-    first = SEEN if validation else SEEN + OTHERS
-    chosen = np.r_[:SEEN, first : first + OTHERS]
-    labels = np.repeat(np.arange(len(chosen), dtype=np.int32), rows_per_class)
-    tested = np.arange(len(labels)) % rows_per_class >= rows_per_class - rows_per_class // TESTED
-    seen = labels < SEEN
+    validation, seen_count = split == "validation", dials.seen_classes
+    first = seen_count if validation else seen_count + OTHERS
+    chosen = np.r_[:seen_count, first : first + OTHERS]
+    rows = np.repeat([rows_per_class * SEEN_CLASSES // seen_count, rows_per_class], [seen_count, OTHERS])
+    labels = np.repeat(np.arange(len(chosen), dtype=np.int32), rows)
+    number_in_class = np.concatenate([np.arange(count) for count in rows])
+    tested = number_in_class >= (rows - rows // TESTED)[labels]
+    seen = labels < seen_count
     return Benchmark(
         name="demo_dials",
         class_names=tuple(names[c] for c in chosen),
@@ -49,7 +52,7 @@ def render_benchmark(dials, split, rows_per_class=ROWS_PER_CLASS):
         train=np.flatnonzero(~tested & seen | validation & ~seen),
         test_seen=np.flatnonzero(tested & seen),
         test_unseen=np.flatnonzero(~seen & (not validation)),
-        validation_classes=np.arange(SEEN, SEEN + OTHERS) if validation else np.array([], dtype=np.int32),
+        validation_classes=np.arange(seen_count, seen_count + OTHERS) if validation else np.array([], dtype=np.int32),
         pixels=_render(values[chosen][labels], groups, ~seen, dials, np.random.default_rng([dials.data_seed, 1 + validation])),
     )
 
@@ -61,7 +64,7 @@ def _draw_object_classes(dials, rng):
     """
     texture_of_shape = rng.permutation(len(GROUPS["texture"]))[np.arange(len(GROUPS["shape"])) % len(GROUPS["texture"])]
     classes, shape, texture = [], list(GROUPS).index("shape"), list(GROUPS).index("texture")
-    for count, correlation in ((SEEN, dials.correlation), (OTHERS, 0.0), (OTHERS, 0.0)):
+    for count, correlation in ((dials.seen_classes, dials.correlation), (OTHERS, 0.0), (OTHERS, 0.0)):
         families = round(dials.fine_share * count / FAMILY_SIZE)
         for number in range(families + count - FAMILY_SIZE * families):
             base = _far_from(classes, rng, correlation, texture_of_shape, shape, texture)
@@ -90,7 +93,7 @@ def _draw_cue_classes(dials, rng):
     groups = {f"{shape} {group}": GROUPS[group] for shape in shapes for group in drawing.CUE_GROUPS}
     apart = min(MIN_DISTANCE, dials.cues)  # one cue has no more than 72 kinds: all of them are needed
     classes = np.empty((0, len(groups)), int)
-    while len(classes) < SEEN + 2 * OTHERS:
+    while len(classes) < dials.seen_classes + 2 * OTHERS:
         one = rng.integers(sizes(groups))[None]
         if len(classes) == 0 or distances(one, classes).min() >= apart:
             classes = np.concatenate([classes, one])

@@ -56,9 +56,9 @@ _EPISODIC: Mapping[str, Mapping[str, object]] = {
     "way 1": {**ONLY_GENERAL, "way": 1},
 }
 SITUATIONS = {
-    "independent": Situation({"correlation": 0.0}, _EPISODIC),
-    "correlated": Situation({"correlation": 0.9}, _EPISODIC),
-    "families": Situation({"fine_share": 0.5, "detail": 8.0}, {FULL: {}}),
+    "independent": Situation({"seen_classes": 96, "correlation": 0.0}, _EPISODIC),
+    "correlated": Situation({"seen_classes": 96, "correlation": 0.9}, _EPISODIC),
+    "families": Situation({"seen_classes": 96, "fine_share": 0.5, "detail": 8.0}, {FULL: {}}),
     "one cue": Situation({"cues": 1}, {"gates": GATES}),
     "three cues": Situation(
         {"cues": 3},

@@ -107,12 +107,26 @@ def test_only_the_images_of_other_classes_are_in_another_light(split):
     assert (np.abs(after / before - (1 - drawing.OTHER_LIGHT_LOSS)) < 0.06).all()
 
 
+@pytest.mark.parametrize("split", ["final", "validation"])
+def test_more_seen_classes_have_as_many_images_in_all(split):
+    few, many = rendered(split), rendered(split, seen_classes=96)
+    assert len(many.seen_classes) == 96 and len(many.unseen_classes) == 12 and len(many.test_unseen) == len(few.test_unseen)
+    assert len(many.labels) == len(few.labels) and abs(len(many.train) - len(few.train)) < 100
+
+
 def test_a_seed_is_a_draw():
     assert rendered().fingerprint() == rendered().fingerprint() != rendered(data_seed=21).fingerprint()
     assert rendered().class_names != rendered(data_seed=21).class_names
 
 
-@pytest.mark.parametrize("wrong, message", [({"fine_share": 0.5}, "--detail=5"), ({"cues": 2, "correlation": 0.5}, "--correlation")])
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"fine_share": 0.5}, "--detail=5"),
+        ({"cues": 2, "correlation": 0.5}, "--correlation"),
+        ({"cues": 1, "seen_classes": 49}, "72 kinds"),
+    ],
+)
 def test_dials_that_contradict_each_other(wrong, message):
     with pytest.raises(UserError, match=message):
         dataclasses.replace(Dials(), **wrong)
