@@ -11,6 +11,7 @@ the document of the test takes in. The same command continues after an interrupt
 import math
 import os
 
+import numpy as np
 import pandas as pd
 from absl import flags
 
@@ -70,8 +71,7 @@ def run(settings, draws, workers):
     if workers:
         networks.train(draws, 0, workers)
     rows = [row for draw in range(draws) for row in _rows(draw, networks.of_draw(draw, 1)[0])]
-    table = pd.DataFrame(rows).groupby(["network", "trial"], sort=False).mean(numeric_only=True).drop(columns="draw").reset_index()
-    table["criteria"] = [criteria(row) if row["network"] == FULL else math.nan for row in table.to_dict("records")]
+    table = means(rows)
     directory = settings.run.run_dir
     files.write(os.path.join(directory, "search.csv"), pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
     command = runs.command("bgsnet_tf.experiments.mechanisms.search", [f"--draws={draws}"], settings)
@@ -81,34 +81,37 @@ def run(settings, draws, workers):
     return table
 
 
+def means(rows):
+    """DataFrame with a row a trial, in order: means over draws of `rows`, dicts, and for the method how many `criteria` they meet."""
+    table = pd.DataFrame(rows).groupby(["network", "trial"], sort=False).mean(numeric_only=True).drop(columns="draw").reset_index()
+    table["criteria"] = [criteria(row) if row["network"] == FULL else math.nan for row in table.to_dict("records")]
+    return table
+
+
 def chosen(table):
     """Network to the trial that is chosen for it."""
     method = table[table["network"] == FULL].sort_values(["criteria", "T fused"], ascending=False, kind="stable")
     of_controls = {name: table[table["network"] == name].sort_values("T special", ascending=False, kind="stable") for name in CONTROLS}
-    return {name: rows.iloc[0]["trial"] for name, rows in {FULL: method, **of_controls}.items()}
+    return {name: rows.iloc[0]["trial"] for name, rows in {FULL: method, **of_controls}.items() if len(rows)}
 
 
 def _rows(draw, seed):
-    """A row for every trial of a draw; for the method, T is the mean of both situations, for a control that with cues."""
-    corr = m.correlation_of_errors(seed[AGAINST, _name("no L_div", "as given")])
-    for (situation, name), cues in seed.networks.items():
-        if situation != AGAINST:
-            continue
+    """A row for every trial of a draw that is measured; T and the order of gates are means of both situations."""
+    without = seed.networks.get((AGAINST, _name("no L_div", "as given")))
+    for name in dict.fromkeys(name for _, name in seed.networks):
         network, trial = name.split(": ", 1)
-        both = [cues] if network != FULL else [cues, seed["families", name]]
+        cues, families = (seed.networks.get((situation, name)) for situation in (AGAINST, "families"))
+        there = [measured for measured in (cues, families) if measured is not None]
         row = {"draw": draw, "network": network, "trial": trial}
-        row |= {
-            f"T {branch}": sum(m.accuracy(x, getattr(x, branch)) for x in both) / len(both) for branch in ("general", "special", "fused")
+        row |= {f"T {branch}": np.mean([m.accuracy(x, getattr(x, branch)) for x in there]) for branch in ("general", "special", "fused")}
+        yield {
+            **row,
+            "share of images": m.share_of_images(families) if families else math.nan,
+            "loss by shuffling": m.loss_by_shuffling(families, seed.rng) if families else math.nan,
+            "fine told by w^t": m.fine_told_by_weights(families) if families else math.nan,
+            "errors correlate less": m.correlation_of_errors(without) - m.correlation_of_errors(cues) if without and cues else math.nan,
+            "order of gates": np.mean([m.order_kept(measured) for measured in there]),
         }
-        row |= {"errors correlate less": corr - m.correlation_of_errors(cues), "order of gates": m.order_kept(cues)}
-        if network == FULL:
-            families = both[1]
-            row |= {
-                "share of images": m.share_of_images(families),
-                "loss by shuffling": m.loss_by_shuffling(families, seed.rng),
-                "fine told by w^t": m.fine_told_by_weights(families),
-            }
-        yield row
 
 
 def _name(network, trial):
@@ -125,7 +128,8 @@ def _document(table, draws, command):
             "## The search",
             f"    {command}",
             f"{len(GRID)} trials for the method and each control, on the validation classes of {draws} draws, one seed; means over draws. "
-            "Trials that would change nothing in a control were not run. No draw of the test was read.",
+            "Trials that would change nothing in a control were not run. No draw of the test was read. "
+            f"{len(table)} of {len({name for of in situations().values() for name in of.networks})} are measured.",
             f"Trials: {grid}.",
             "\n".join(f"| {line} |" for line in lines),
             f"Chosen: {picked}.",

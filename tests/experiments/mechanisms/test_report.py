@@ -3,11 +3,12 @@
 import json
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from bgsnet_tf.experiments.mechanisms import registered, report, search
-from tests.experiments.mechanisms.test_registered import World
+from tests.experiments.mechanisms.test_registered import World, network
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +70,16 @@ def test_trials_that_change_nothing_in_a_control_are_left_out():
     of_partition = [name.split(": ")[1] for name in names if name.startswith("partition")]
     assert of_partition == ["as given", "gates go on", "fast gates", "longer"]
     assert sum(name.startswith("full") for name in names) == sum(name.startswith("sparsity") for name in names) == len(search.GRID)
+
+
+def test_a_search_of_which_a_part_is_measured_shows_that_part():
+    of_method = {("families", search._name("full", name)): network(np.random.default_rng(0), (0.5, 0.5), (0.5, 0.5)) for name in ("a", "b")}
+    rows = list(search._rows(0, registered.Seed(of_method, None, np.random.default_rng(0))))
+    table = search.means(rows)
+    assert table["trial"].tolist() == ["a", "b"] and search.chosen(table) == {"full": "a"}
+    assert table["errors correlate less"].isna().all() and (table["share of images"] > 0).all()
+    document = search._document(table, 1, "python -m it")
+    assert (
+        f"2 of {len({n for s in search.situations().values() for n in s.networks})} are measured" in document
+        and "Chosen: full: a." in document
+    )
