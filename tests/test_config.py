@@ -117,3 +117,17 @@ def test_a_damaged_config_flags_is_explained(tmp_path, contents):
     with pytest.raises(UserError) as error:
         config.of_run(parse(f"--run_dir={tmp_path}"))
     assert str(error.value).isprintable()
+
+
+def test_no_flag_is_written_down_twice():
+    """A field of a section that its base has too takes that one's place in silence."""
+    sections = [section.type for section in dataclasses.fields(config.Config)]
+    names = [name for section in sections for base in section.__mro__ for name in vars(base).get("__annotations__", ())]
+    assert len(names) == len(set(names))
+
+
+def test_seen_classes_are_of_any_data_set():
+    run = config.RunConfig(run_dir="run")
+    assert config.Config(config.DataConfig(seen_classes=5), run=run).data.seen_classes == 5
+    with pytest.raises(UserError, match="--seen_classes=7: --dataset=demo_dials draws 8 to 240"):
+        config.Config(config.DataConfig(dataset="demo_dials", seen_classes=7), run=run)

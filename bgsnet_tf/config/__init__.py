@@ -43,6 +43,8 @@ class Config:
             raise UserError("--nognet and --nobsnet leave nothing to predict with; drop one of them")
         if self.data.turned and self.data.dataset != "demo_dials":
             raise UserError(f"{self.data.turned[0]} is a dial of --dataset=demo_dials; --dataset={self.data.dataset} has none")
+        if self.data.dataset == "demo_dials" and not 8 <= self.data.drawn_classes <= 240:
+            raise UserError(f"--seen_classes={self.data.seen_classes}: --dataset=demo_dials draws 8 to 240")
         if self.data.dataset not in DEMO_DATASETS and not self.data.data_dir:
             raise UserError(f"--data_dir is missing: --dataset={self.data.dataset} needs the folder of its images")
         if self.data.input == "features" and self.data.dataset not in XLSA17_DATASETS:

@@ -41,9 +41,6 @@ class DataConfig(Dials):
         "trainval, with validation classes in the unseen role; every choice is made there.",
         choices=("final", "validation"),
     )
-    seen_classes: int = option(
-        0, "Use this many of the seen classes alone, for a learning curve; the unseen ones stay. 0: all.", at_least(0)
-    )
     image_size: int = option(224, "Height and width of the network's input in pixels; 224 is ResNet101's.", at_least(16))
     resize: int = option(
         256, "Length in pixels of an image's shorter side before the crop (assumption: as ImageNet training).", at_least(16)

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from bgsnet_tf.config.options import between, option
+from bgsnet_tf.config.options import at_least, between, option
 from bgsnet_tf.errors import UserError
 
 DATA_SEED = 20  # Pinned: the choice of classes alone moves accuracy more than any method does.
@@ -21,9 +21,10 @@ class Dials:
         DATA_SEED, "demo, demo_fine, demo_dials: seed of the choice of classes and of all images.", between(0, 2**31 - 1)
     )
     seen_classes: int = option(
-        SEEN_CLASSES,
-        "demo_dials: number of seen classes; the more there are, the fewer images each has, since all of them have 1920.",
-        between(8, 240),
+        0,
+        "Use this many of the data set's seen classes alone, for a learning curve; the unseen ones stay. 0: all. demo_dials draws "
+        "this many, 8 to 240, which share 1920 images; 0: 48.",
+        at_least(0),
     )
     correlation: float = option(
         0.0,
@@ -54,15 +55,16 @@ class Dials:
             raise UserError(f"--fine_share={self.fine_share} makes families that differ in the badge alone; give its size, e.g. --detail=5")
         if self.cues and (self.correlation or self.detail):
             raise UserError(f"--cues={self.cues} draws other objects than --correlation and --detail change; set one or the other to 0")
-
         if self.cues == 1 and self.seen_classes > SEEN_CLASSES:
             raise UserError(f"--seen_classes={self.seen_classes}: one cue has 72 kinds, of which 24 are for the others; give at most 48")
 
     @property
     def turned(self):
-        """Names of the dials that are not at their defaults."""
-        return [
-            f"--{field.name}"
-            for field in dataclasses.fields(Dials)
-            if field.name != "data_seed" and getattr(self, field.name) != field.default
-        ]
+        """Names of the dials that are not at 0, but for those that other data sets have too."""
+        others = "data_seed", "seen_classes"
+        return [f"--{field.name}" for field in dataclasses.fields(Dials) if field.name not in others and getattr(self, field.name)]
+
+    @property
+    def drawn_classes(self):
+        """How many seen classes --dataset=demo_dials has."""
+        return self.seen_classes or SEEN_CLASSES

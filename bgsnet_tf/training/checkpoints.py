@@ -29,6 +29,7 @@ BEFORE_THEIR_FLAGS = {
     "s_start": "random",
     "eta_per_weight": False,
     "gates_go_on": False,
+    "balance_control": "none",
     "finetune_stop": 0,
     "tail_share": 0.0,
 }

@@ -35,7 +35,7 @@ def render_benchmark(dials, split, rows_per_class=ROWS_PER_CLASS):
     rng = np.random.default_rng([dials.data_seed, 0])
     draw_classes = _draw_cue_classes if dials.cues else _draw_object_classes
     values, groups, names = draw_classes(dials, rng)
-    validation, seen_count = split == "validation", dials.seen_classes
+    validation, seen_count = split == "validation", dials.drawn_classes
     first = seen_count if validation else seen_count + OTHERS
     chosen = np.r_[:seen_count, first : first + OTHERS]
     rows = np.repeat([rows_per_class * SEEN_CLASSES // seen_count, rows_per_class], [seen_count, OTHERS])
@@ -64,7 +64,7 @@ def _draw_object_classes(dials, rng):
     """
     texture_of_shape = rng.permutation(len(GROUPS["texture"]))[np.arange(len(GROUPS["shape"])) % len(GROUPS["texture"])]
     classes, shape, texture = [], list(GROUPS).index("shape"), list(GROUPS).index("texture")
-    for count, correlation in ((dials.seen_classes, dials.correlation), (OTHERS, 0.0), (OTHERS, 0.0)):
+    for count, correlation in ((dials.drawn_classes, dials.correlation), (OTHERS, 0.0), (OTHERS, 0.0)):
         families = round(dials.fine_share * count / FAMILY_SIZE)
         for number in range(families + count - FAMILY_SIZE * families):
             base = _far_from(classes, rng, correlation, texture_of_shape, shape, texture)
@@ -93,7 +93,7 @@ def _draw_cue_classes(dials, rng):
     groups = {f"{shape} {group}": GROUPS[group] for shape in shapes for group in drawing.CUE_GROUPS}
     apart = min(MIN_DISTANCE, dials.cues)  # one cue has no more than 72 kinds: all of them are needed
     classes = np.empty((0, len(groups)), int)
-    while len(classes) < dials.seen_classes + 2 * OTHERS:
+    while len(classes) < dials.drawn_classes + 2 * OTHERS:
         one = rng.integers(sizes(groups))[None]
         if len(classes) == 0 or distances(one, classes).min() >= apart:
             classes = np.concatenate([classes, one])
