@@ -5,7 +5,8 @@ import sys
 
 from absl import app, flags, logging
 
-from bgsnet_tf import config, flagfiles, interruption
+from bgsnet_tf import config, interruption
+from bgsnet_tf.config import flagfiles
 from bgsnet_tf.errors import Interrupted, UserError
 
 

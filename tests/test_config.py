@@ -6,7 +6,8 @@ import glob
 import pytest
 from absl import flags
 
-from bgsnet_tf import config, flagfiles
+from bgsnet_tf import config
+from bgsnet_tf.config import flagfiles
 from bgsnet_tf.errors import UserError
 
 

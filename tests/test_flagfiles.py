@@ -2,7 +2,7 @@
 
 import pytest
 
-from bgsnet_tf import flagfiles
+from bgsnet_tf.config import flagfiles
 from bgsnet_tf.errors import UserError
 
 

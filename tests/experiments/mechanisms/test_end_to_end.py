@@ -6,8 +6,7 @@ import os
 
 import pytest
 
-from bgsnet_tf import flagfiles
-from bgsnet_tf.config import define_flags, from_flags
+from bgsnet_tf.config import define_flags, flagfiles, from_flags
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.experiments.mechanisms import __main__ as mechanisms
 from bgsnet_tf.experiments.mechanisms import registered

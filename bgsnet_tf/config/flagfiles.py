@@ -4,7 +4,7 @@ import pathlib
 
 from bgsnet_tf.errors import UserError
 
-SHIPPED = pathlib.Path(__file__).parent / "configs"
+SHIPPED = pathlib.Path(__file__).parents[1] / "configs"
 
 
 def expand(arguments, includers=()):
