@@ -1,0 +1,75 @@
+"""LiteRT files of a network: their signature, their agreement with the network, and what is refused."""
+
+import os
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bgsnet_tf import commands
+from bgsnet_tf.errors import UserError
+from bgsnet_tf.exported import layout
+from bgsnet_tf.serving import litert
+
+TOLERANCE = {"float16": 2e-3, "int8": 5e-2}  # of attributes, relative to the largest: 11 and 8 bits of the weights, through some layers
+
+
+@pytest.fixture(scope="module")
+def written(exported, tmp_path_factory):
+    """Kind to the path of its file."""
+    directory = tmp_path_factory.mktemp("litert") / "1"
+    return litert.write(exported.bgsnet, exported.views.size, f"{exported.directory}/1", str(directory))
+
+
+@pytest.mark.parametrize("kind", litert.KINDS)
+def test_attributes_are_those_of_the_network(exported, written, kind):
+    network, expected = litert.Interpreted(written[kind], 1), exported.expected()["fused"]
+    views = [exported.views(tf.io.decode_image(contents, channels=3)) for contents in exported.image_bytes]
+    found = np.concatenate([network.attributes(np.rint(view)[np.newaxis].astype(np.uint8)) for view in views])
+    assert found.shape == expected.shape and np.abs(found - expected).max() < TOLERANCE[kind] * np.abs(expected).max()
+    assert np.ptp(found, axis=0).max() > 0.01 * np.abs(expected).max()  # they depend on the image
+
+
+def test_narrower_weights_are_smaller_files(exported, written):
+    whole = sum(weights.numpy().nbytes for weights in exported.bgsnet.weights)
+    sizes = {kind: os.path.getsize(path) for kind, path in written.items()}
+    assert sizes["int8"] < sizes["float16"] < 0.7 * whole
+
+
+def test_the_classes_lie_beside(exported, written):
+    directory = pathlib.Path(written["int8"]).parent
+    assert sorted(os.listdir(directory)) == ["classes.csv", "float16.tflite", "int8.tflite", "model.json"]
+    for name in (layout.CLASSES, layout.MODEL):
+        assert (directory / name).read_bytes() == pathlib.Path(exported.directory, "1", "assets", name).read_bytes()
+
+
+class Uncovered(tf.keras.layers.Layer):
+    """Has an operation that LiteRT lacks."""
+
+    def call(self, inputs):
+        return tf.math.lgamma(tf.abs(inputs) + 1)
+
+
+def test_an_operation_that_is_not_covered_is_named_and_nothing_is_written(exported, tmp_path, monkeypatch):
+    class Network(tf.Module):
+        def call(self, images):
+            return {"fused": Uncovered()(tf.reduce_mean(images, [1, 2]))}
+
+    monkeypatch.setattr(litert, "folded", lambda bgsnet: Network())
+    with pytest.raises(UserError, match="cannot be converted to LiteRT.*Lgamma"):
+        litert.write(exported.bgsnet, 32, f"{exported.directory}/1", str(tmp_path / "1"))
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_command_prints_a_table_beside_the_savedmodel(tiny_config, capsys):
+    config = tiny_config.replace(finetune_epochs=1, meta=False, bsnet=False)
+    commands.train(config)
+    commands.export(config, kind="litert")
+    lines = capsys.readouterr().out.splitlines()
+    start = next(i for i, line in enumerate(lines) if "same class %" in line)
+    rows = {line.split()[0]: line.split()[1:] for line in lines[start + 1 :]}
+    assert list(rows) == ["SavedModel", "float16", "int8"] and rows["SavedModel"][5] == "100.0"
+    assert os.listdir(f"{config.run.run_dir}/export/") and sorted(os.listdir(f"{config.run.run_dir}/litert")) == ["1"]
+    size, *accuracies = map(float, rows["float16"][:5])
+    assert 0 < size < 10 and all(0 <= accuracy <= 100 for accuracy in accuracies)
