@@ -6,7 +6,7 @@ JOBS ?= 2
 TESTS ?= tests
 BENCHMARKS ?= convolutions bsnet_step bsnet_epoch meta_training ausuc image_pipeline cache_build inference start_up growth
 
-.PHONY: demo playground test test-all lint bench
+.PHONY: demo playground test test-all lint docs bench
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/python train.py --flagfile=configs/demo.flags --run_dir=$(RUN_DIR)
@@ -32,6 +32,10 @@ lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/codespell bgsnet_tf tests benchmarks configs docs requirements .github *.md *.py
+
+# The reference of every module, from its docstrings; open build/api/index.html.
+docs: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pdoc --docformat google --output-directory build/api bgsnet_tf
 
 # In an environment of its own, since it needs PyTorch; one benchmark alone: .venv-bench/bin/python -m benchmarks.NAME
 bench:

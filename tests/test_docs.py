@@ -11,6 +11,18 @@ from tests.conftest import ROOT
 
 PAGES = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
 
+RUN_BY = {  # pages whose ```python and ```bash blocks are run as they stand
+    "README.md": "tests/test_docs.py",
+    "docs/attributes.md": "tests/test_docs.py",
+    "docs/explaining.md": "tests/exported/test_explaining_page.py",
+    "docs/phones.md": "tests/serving/test_litert.py",
+    "docs/serving.md": "tests/serving/test_serving_page.py",
+    "docs/tutorial.md": "tests/test_tutorial.py",
+}
+# All other commands stand in indented blocks or in lines: they train for minutes, or need data, a cluster or Docker.
+# tests/test_doc_commands.py parses their flags, and those of these blocks:
+NOT_RUN = {"docs/playground.md": "the page is served until Ctrl-C; tests/playground and the tutorial's test start it"}
+
 
 def python_of(page):
     return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
@@ -28,6 +40,13 @@ def test_relative_links_lead_to_files(page):
     links = re.findall(r"\]\(([^)\s]+)\)", (ROOT / page).read_text(encoding="utf-8"))
     local = [link.split("#")[0] for link in links if not re.match(r"https?:|mailto:|#", link)]
     assert [link for link in local if not (ROOT / page.parent / link).exists()] == []
+
+
+def test_every_block_is_run_by_a_test_or_says_why_not():
+    with_blocks = {str(page) for page in PAGES if re.search(r"^```(python|bash)$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)}
+    assert with_blocks == {*RUN_BY, *NOT_RUN}
+    for page, test in RUN_BY.items():
+        assert page.split("/")[-1] in (ROOT / test).read_text(encoding="utf-8")
 
 
 def test_pages_and_links_are_found():

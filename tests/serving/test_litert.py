@@ -2,6 +2,9 @@
 
 import os
 import pathlib
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from bgsnet_tf import commands
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.exported import layout
 from bgsnet_tf.serving import litert
+from tests.conftest import ROOT
 
 TOLERANCE = {"float16": 2e-3, "int8": 5e-2}  # of attributes, relative to the largest: 11 and 8 bits of the weights, through some layers
 
@@ -42,6 +46,17 @@ def test_the_classes_lie_beside(exported, written):
     assert sorted(os.listdir(directory)) == ["classes.csv", "float16.tflite", "int8.tflite", "model.json"]
     for name in (layout.CLASSES, layout.MODEL):
         assert (directory / name).read_bytes() == pathlib.Path(exported.directory, "1", "assets", name).read_bytes()
+
+
+def test_the_python_of_the_page_on_telephones_runs(exported, written, tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(exported.image_bytes[0])
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "phones.md").read_text(encoding="utf-8"), re.DOTALL)
+    program = example.replace("runs/demo/litert/1", os.path.dirname(written["float16"]))
+    result = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    name, score = result.stdout.split()
+    scores = exported.expected_scores()[0]
+    assert name == exported.benchmark.class_names[scores.argmax()] and float(score) == pytest.approx(scores.max(), abs=0.05)
 
 
 class Uncovered(tf.keras.layers.Layer):
