@@ -16,7 +16,7 @@ from bgsnet_tf.exported import layout
 from bgsnet_tf.serving import litert
 from tests.conftest import ROOT
 
-TOLERANCE = {"float16": 2e-3, "int8": 5e-2}  # of attributes, relative to the largest: 11 and 8 bits of the weights, through some layers
+TOLERANCE = {"float16": 5e-3, "int8": 5e-2}  # of attributes, relative to the largest: 11 and 8 bits of the weights, through some layers
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,10 @@ def written(exported, tmp_path_factory):
 
 @pytest.mark.parametrize("kind", litert.KINDS)
 def test_attributes_are_those_of_the_network(exported, written, kind):
-    network, expected = litert.Interpreted(written[kind], 1), exported.expected()["fused"]
-    views = [exported.views(tf.io.decode_image(contents, channels=3)) for contents in exported.image_bytes]
-    found = np.concatenate([network.attributes(np.rint(view)[np.newaxis].astype(np.uint8)) for view in views])
+    network = litert.Interpreted(written[kind], 1)
+    views = np.stack([np.rint(exported.views(tf.io.decode_image(contents, channels=3))) for contents in exported.image_bytes])
+    expected = exported.network(views)["fused"].numpy()
+    found = np.concatenate([network.attributes(view[np.newaxis].astype(np.uint8)) for view in views])
     assert found.shape == expected.shape and np.abs(found - expected).max() < TOLERANCE[kind] * np.abs(expected).max()
     assert np.ptp(found, axis=0).max() > 0.01 * np.abs(expected).max()  # they depend on the image
 
