@@ -42,9 +42,7 @@ def is_calibrated(config):
 
 
 def source(config):
-    """Where the δ of `config` came from, as the end of a sentence."""
-    if config.data.split == "validation":
-        return "the best H on this validation split"
+    """Where the δ among the flags of `config` came from, as the end of a sentence."""
     if is_calibrated(config):
         return "the best H on the validation split of the same run"
     return "a constant of the flags, to be chosen on the validation split" if config.evaluation.delta else NOT_CALIBRATED

@@ -62,8 +62,9 @@ def evaluate(config, html=True):
     if bgsnet.bsnet is not None:
         results["gates"] = [float(gate) for gate in bgsnet.bsnet.gates()]
     if config.data.split == "validation":
+        results["delta_source"] = "the best H on this validation split"
         results["finetuning"] = stages.finetune_validation(run)
-    if config.data.split == "final":
+    else:
         results["best_H_on_test"] = {name: metrics.curve(found, *labels).best_H for name, found in decisions.items()}
     print(result_tables.table(results))
     per_class = result_tables.per_class_table(benchmark.class_names, scores, *truth, deltas)
