@@ -55,7 +55,7 @@ def convert(bgsnet, size, kind):
         return {"attributes": module.network.call(tf.cast(images, tf.float32))["fused"]}
 
     pixels = tf.TensorSpec([1, size, size, 3], tf.uint8, "images")
-    concrete = tf.function(attributes, input_signature=[pixels]).get_concrete_function()
+    concrete = tf.function(attributes, input_signature=[pixels], autograph=False).get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if kind == "float16":
