@@ -4,6 +4,7 @@ Decoding JPEG, resizing, and choosing among classes stay with the app: LiteRT de
 """
 
 import os
+import re
 import shutil
 
 import tensorflow as tf
@@ -15,7 +16,8 @@ from bgsnet_tf.model.folding import folded
 
 KINDS = ("float16", "int8")  # of weights; int8 is the converter's dynamic range, which leaves activations float32
 ASSETS = (layout.CLASSES, layout.MODEL)
-MOST_REASON = 300  # characters of what the converter says
+LACKED = re.compile(r"'tf\.(\w+)' op")  # in what the converter says
+MOST_REASON = 300  # characters of it
 
 
 def write(bgsnet, size, version, directory):
@@ -63,8 +65,9 @@ def convert(bgsnet, size, kind):
     try:
         return converter.convert()
     except Exception as error:  # of several kinds, whatever the stage that gives up
-        reason = " ".join(str(error).split())[:MOST_REASON]
-        raise UserError(f"the network cannot be converted to LiteRT, which has not all its operations: {reason}") from error
+        missing = ", ".join(sorted(set(LACKED.findall(str(error)))))
+        reason = f"it has no operation {missing}" if missing else " ".join(str(error).split())[:MOST_REASON]
+        raise UserError(f"the network cannot be converted to LiteRT: {reason}") from error
 
 
 class Interpreted:
