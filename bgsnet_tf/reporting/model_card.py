@@ -100,7 +100,7 @@ def _as_trained(config):
     """The settings with --calibrate in place of what it chose."""
     if not delta_choice.is_calibrated(config):
         return config
-    return config.replace(calibrate=True, **dict.fromkeys(delta_choice.FLAGS.values(), 0.0))
+    return config.replace(calibrate=True, finetune_stop=0, **dict.fromkeys(delta_choice.FLAGS.values(), 0.0))
 
 
 def _names(names, which=None):
