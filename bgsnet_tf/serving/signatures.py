@@ -3,6 +3,8 @@
 Letters: B images, C classes of the training data set, C' classes of a request, A attributes, k of them.
 """
 
+import functools
+
 import tensorflow as tf
 
 from bgsnet_tf.errors import UserError
@@ -12,6 +14,7 @@ from bgsnet_tf.model.attribution import Attribution
 from bgsnet_tf.model.folding import folded
 from bgsnet_tf.serving import inputs
 
+_traced = functools.partial(tf.function, autograph=False)  # which takes longer than tracing
 IMAGE_BYTES = tf.TensorSpec([None], tf.string, "image_bytes")
 CLASSIFY_METHOD = "tensorflow/serving/classify"
 
@@ -47,10 +50,11 @@ class ServedBGSNet(tf.Module):
         is_seen = tf.scatter_nd(benchmark.seen_classes[:, None], tf.ones(len(benchmark.seen_classes)), [len(benchmark.class_names)])
         self.offsets = delta * is_seen
         pixels = tf.TensorSpec([None, views.size, views.size, 3], tf.float32)
-        self.network = tf.function(_for_any_batch(small.call), input_signature=[pixels])  # one graph that all signatures call
+        self.network = _traced(_for_any_batch(small.call), input_signature=[pixels])  # one graph that all signatures call
         if self.no_heat_maps is None:
-            self.attribution = tf.function(_for_any_batch(_branches(attribution)), input_signature=[pixels])
-        self.view = tf.function(self._view, input_signature=[IMAGE_BYTES])  # no signature: for those who load the SavedModel
+            self.attribution = _traced(_for_any_batch(_branches(attribution)), input_signature=[pixels])
+        self.decoded = _traced(self._decoded, input_signature=[IMAGE_BYTES])  # another one
+        self.view = _traced(self._view, input_signature=[IMAGE_BYTES])  # no signature: for those who load the SavedModel
         self.network_variables = self.network.get_concrete_function().variables  # saved; optimizers and metrics are not
 
     def signatures(self):
@@ -59,19 +63,19 @@ class ServedBGSNet(tf.Module):
         class_attributes = tf.TensorSpec([None, None, self.class_embeddings.shape[1]], tf.float32, "class_attributes")
         examples = tf.TensorSpec([None], tf.string, "inputs")
         indices = tf.TensorSpec([None, None], tf.int32, "attribute_indices")
-        explain = {"explain": tf.function(self.explain, input_signature=[IMAGE_BYTES, indices])} if self.no_heat_maps is None else {}
+        explain = {"explain": _traced(self.explain, input_signature=[IMAGE_BYTES, indices])} if self.no_heat_maps is None else {}
         return {
-            "serving_default": tf.function(self.serving_default, input_signature=[IMAGE_BYTES]),
-            "images": tf.function(self.images, input_signature=[images]),
-            "zero_shot": tf.function(self.zero_shot, input_signature=[IMAGE_BYTES, class_attributes]),
-            "attributes": tf.function(self.attributes, input_signature=[IMAGE_BYTES]),
-            "classify": tf.function(self.classify, input_signature=[examples]),
+            "serving_default": _traced(self.serving_default, input_signature=[IMAGE_BYTES]),
+            "images": _traced(self.images, input_signature=[images]),
+            "zero_shot": _traced(self.zero_shot, input_signature=[IMAGE_BYTES, class_attributes]),
+            "attributes": _traced(self.attributes, input_signature=[IMAGE_BYTES]),
+            "classify": _traced(self.classify, input_signature=[examples]),
             **explain,
         }
 
     def serving_default(self, image_bytes):
         """JPEG or PNG files (B,) to calibrated `scores` (B, C), `class_index` (B,), `class_name` (B,), `attributes` (B, A)."""
-        return self._classified(self._decoded(image_bytes))
+        return self._classified(self.decoded(image_bytes))
 
     def images(self, images):
         """Pixels (B, H, W, 3) uint8 of any size to what `serving_default` gives."""
@@ -83,13 +87,13 @@ class ServedBGSNet(tf.Module):
         The classes come with the request and are all alike: none is seen, so δ plays no part.
         """
         embeddings = inputs.class_embeddings(class_attributes, image_bytes, self.attribute_origin)
-        attributes = self.network(self._decoded(image_bytes))["fused"]
+        attributes = self.network(self.decoded(image_bytes))["fused"]
         scores = tf.einsum("ba,bca->bc", attributes, embeddings)
         return {"scores": scores, "class_index": tf.argmax(scores, axis=1, output_type=tf.int32)}
 
     def attributes(self, image_bytes):
         """Files (B,) to `attributes` (B, A) ā, and of the branches in use `attributes_general` a_g, `attributes_special` a_s."""
-        branches = self.network(self._decoded(image_bytes))
+        branches = self.network(self.decoded(image_bytes))
         return {output_name("attributes", branch): output for branch, output in branches.items()}
 
     def explain(self, image_bytes, attribute_indices):
@@ -100,7 +104,7 @@ class ServedBGSNet(tf.Module):
         """
         indices = inputs.attribute_indices(attribute_indices, image_bytes, self.class_embeddings.shape[1])
         outputs = {}
-        for branch, (maps, constants) in self.attribution(self._decoded(image_bytes)).items():
+        for branch, (maps, constants) in self.attribution(self.decoded(image_bytes)).items():
             maps, constants = (tf.gather(part, indices, axis=-1, batch_dims=1) for part in (maps, constants))
             values = tf.reduce_sum(maps, [1, 2]) + constants
             outputs.update({output_name(what, branch): x for what, x in (("attributes", values), ("maps", maps), ("constants", constants))})
@@ -125,11 +129,12 @@ class ServedBGSNet(tf.Module):
         }
 
     def _decoded(self, image_bytes):
+        """Files (B,) to what the network takes of them: pixels (B, size, size, 3) float32."""
         return inputs.decode_images(image_bytes, self.views, self.upright)
 
     def _view(self, image_bytes):
         """What the network sees of files (B,): pixels (B, size, size, 3) uint8."""
-        return tf.saturate_cast(tf.round(self._decoded(image_bytes)), tf.uint8)
+        return tf.saturate_cast(tf.round(self.decoded(image_bytes)), tf.uint8)
 
 
 def _branches(attribution):
