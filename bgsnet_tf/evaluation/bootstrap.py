@@ -3,8 +3,10 @@
 What another choice of classes would change is in none of these intervals. Replicates are stratified by class.
 """
 
+import functools
+
 import numpy as np
-import scipy.stats
+from scipy import special
 
 from bgsnet_tf.evaluation import metrics
 
@@ -103,9 +105,12 @@ def interval(values):
     variance = of_seeds + np.var(mean[1:])
     if variance < ROUNDING:
         return {"difference": difference, "low": difference, "high": difference, "p": None}
-    student = scipy.stats.t((variance / of_seeds) ** 2 * (seeds - 1)) if of_seeds > 0 else scipy.stats.norm()
-    low, high = difference + np.sqrt(variance) * np.array(student.interval(CONFIDENCE))
-    p = 2 * student.sf(abs(difference) / np.sqrt(variance))
+    quantile, below = special.ndtri, special.ndtr
+    if of_seeds > 0:
+        degrees = (variance / of_seeds) ** 2 * (seeds - 1)
+        quantile, below = functools.partial(special.stdtrit, degrees), functools.partial(special.stdtr, degrees)
+    low, high = difference + np.sqrt(variance) * quantile((1 + CONFIDENCE) / 2) * np.array([-1, 1])
+    p = 2 * below(-abs(difference) / np.sqrt(variance))
     return {"difference": difference, "low": float(low), "high": float(high), "p": float(p)}
 
 

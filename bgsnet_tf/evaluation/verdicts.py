@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.stats
+from scipy import special
 
 CONFIDENCE = 0.95
 MET, OPEN, MISSED = "met", "open", "missed"
@@ -41,7 +41,7 @@ def find(values, threshold):
     if len(known) < 2:
         return Finding(known.tolist(), float(known[0]) if len(known) else np.nan, -np.inf, np.inf, OPEN)
     mean = known.mean()
-    half = scipy.stats.t(len(known) - 1).ppf((1 + CONFIDENCE) / 2) * known.std(ddof=1) / np.sqrt(len(known))
+    half = special.stdtrit(len(known) - 1, (1 + CONFIDENCE) / 2) * known.std(ddof=1) / np.sqrt(len(known))
     low, high = mean - half, mean + half
     status = MET if low > threshold else MISSED if high < threshold else OPEN
     return Finding(known.tolist(), float(mean), float(low), float(high), status)

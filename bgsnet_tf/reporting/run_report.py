@@ -1,5 +1,6 @@
 """Gathers what a run's report is made of: `report.html` with its figures and tables, and TensorBoard's view of the same."""
 
+import functools
 import os
 import platform
 
@@ -98,6 +99,7 @@ def _map_loader(run, bgsnet):
         return None
     load = images.row_images(run.benchmark)
 
+    @functools.cache  # the page and TensorBoard show the same images
     def maps(position):
         view = run.views(load(tf.constant(run.benchmark.test_unseen[position])))
         return attribution(view[tf.newaxis])["fused"].maps[0].numpy()
