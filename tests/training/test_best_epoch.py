@@ -2,74 +2,67 @@
 
 import contextlib
 import io
-import os
+import pathlib
 
 import numpy as np
 import pytest
 
 from bgsnet_tf import commands, delta_choice
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.files import read_json
-from tests.conftest import tiny_config_below
+from bgsnet_tf.training.run import Run
 from tests.training.conftest import logged
 
-SEVERAL_EPOCHS = {
-    "finetune_head_epochs": 2,
-    "finetune_epochs": 4,
-    "finetune_lr": 0.3,
-    "finetune_backbone_lr": 0.3,
-    "meta": False,
-    "bsnet": False,
-}
+EPOCHS = {"finetune_head_epochs": 2, "finetune_epochs": 4, "finetune_lr": 0.05, "meta": False, "bsnet": False}
+AUSUC = [10.0, 30.0, 20.0, 50.0, 40.0, 45.0]  # after every epoch; the fourth is the best
+BEST = 4
 
 
-@pytest.fixture(scope="module")
-def calibrated(tmp_path_factory):
-    """Settings of a run that was calibrated, and its folder of the validation run."""
-    config = tiny_config_below(tmp_path_factory.mktemp("best")).replace(**SEVERAL_EPOCHS, seed=1, calibrate=True)
+@pytest.fixture
+def scored(monkeypatch):
+    """Gives the epochs of fine-tuning the figures above: those of a tiny data set are of a handful of images."""
+    figures = iter(AUSUC)
+    monkeypatch.setattr(Run, "score", lambda *_: {**dict.fromkeys("TUSH", 1.0), "AUSUC": next(figures)})
+
+
+def trained(config):
+    """Kernel of f_g, and {epoch: loss} of fine-tuning."""
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        _, bgsnet = commands.fit(config)
+    of_epochs = {key[2]: value for key, value in logged(config.run.run_dir).items() if "finetune" in key[0] and key[1] == "epoch_loss"}
+    return bgsnet.general_predictor.get_weights()[0], of_epochs
+
+
+def test_a_validation_run_goes_on_from_its_best_epoch(tiny_config, tmp_path, scored):
+    config = tiny_config.replace(**EPOCHS, split="validation")
+    found, losses = trained(config)
+    stopped, _ = trained(config.replace(run_dir=str(tmp_path / "stopped"), finetune_stop=BEST, score_epochs=False))
+    whole, _ = trained(config.replace(run_dir=str(tmp_path / "whole"), score_epochs=False))
+    assert len(losses) == len(AUSUC)
+    np.testing.assert_allclose(found, stopped, atol=1e-5)
+    assert np.abs(found - whole).max() > 1e-3
+
+
+def test_the_final_run_stops_where_the_validation_run_was_best(tiny_config, scored):
+    config = tiny_config.replace(**EPOCHS, calibrate=True)
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         commands.train(config)
-    return config, delta_choice.validation_run(config)
+    assert len(trained(config.replace(calibrate=False, finetune_stop=BEST))[1]) == BEST
+    assert f"--finetune_stop={BEST}\n" in pathlib.Path(config.run.run_dir, "config.flags").read_text()
 
 
-def epochs(config, name):
-    """{epoch: value} of a number of fine-tuning."""
-    return {step: value for (stage, tag, step), value in of_finetune(config).items() if tag == f"epoch_{name}"}
+def test_a_best_epoch_that_is_the_last_is_no_stop():
+    results = {"finetuning": {"1": {"AUSUC": 20.0}, "2": {"AUSUC": 30.0}}, "deltas": {}}
+    assert delta_choice.choices(results) == {"finetune_stop": 0}
+    results["finetuning"]["1"]["AUSUC"] = 30.0  # the earlier one of equals
+    assert delta_choice.choices(results) == {"finetune_stop": 1}
 
 
-def of_finetune(config):
-    return {key: value for key, value in logged(config.run.run_dir).items() if "finetune" in key[0]}
-
-
-def test_a_validation_run_goes_on_from_its_best_epoch(calibrated):
-    config = calibrated[1]
-    scores = epochs(config, "AUSUC")
-    assert len(scores) == 6
-    best = max(scores, key=scores.get)
-    assert scores[best] > scores[5], "the last epoch is as good as the best: the test shows nothing"
-    results = commands.evaluate(config, html=False)
-    assert delta_choice.with_choices(config, results).finetune.finetune_stop == best + 1
-    assert results["general"]["AUSUC"] == pytest.approx(scores[best], abs=1e-3)
-
-
-def fine_tuned(config):
-    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-        commands.fit(config)
-    return epochs(config, "loss")
-
-
-def test_the_final_run_stops_where_the_validation_run_was_best(calibrated):
-    config, validation = calibrated
-    results = read_json(os.path.join(validation.run.run_dir, "results.json"))
-    assert len(epochs(config, "loss")) == delta_choice.with_choices(validation, results).finetune.finetune_stop
-
-
-def test_what_stops_has_the_learning_rates_of_the_whole(calibrated, tmp_path):
-    config = calibrated[0].replace(calibrate=False)
-    whole = fine_tuned(config.replace(run_dir=str(tmp_path / "whole")))
-    stopped = fine_tuned(config.replace(run_dir=str(tmp_path / "stopped"), finetune_stop=4))
+def test_what_stops_has_the_learning_rates_of_the_whole(tiny_config, tmp_path):
+    config = tiny_config.replace(**EPOCHS)
+    _, whole = trained(config)
+    _, stopped = trained(config.replace(run_dir=str(tmp_path / "stopped"), finetune_stop=BEST))
     assert sorted(whole) == [0, 1, 2, 3, 4, 5] and sorted(stopped) == [0, 1, 2, 3]
-    np.testing.assert_allclose([stopped[epoch] for epoch in range(4)], [whole[epoch] for epoch in range(4)], rtol=1e-6)
+    np.testing.assert_allclose([stopped[epoch] for epoch in range(BEST)], [whole[epoch] for epoch in range(BEST)], rtol=1e-5)
 
 
 def test_a_stop_after_the_last_epoch_is_refused(tiny_config):
