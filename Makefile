@@ -22,7 +22,7 @@ $(RUN_DIR)/export/1:
 
 # One thread an operation: two processes whose threads wait for each other are slower than either alone.
 test: $(VENV)/.installed-dev
-	TF_NUM_INTRAOP_THREADS=1 $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
+	TF_NUM_INTRAOP_THREADS=1 $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-all: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -m "slow or not slow"

@@ -1,4 +1,4 @@
-"""The flags of a run on a tiny data set that takes seconds, and what tests of several rooms share."""
+"""What tests of several rooms share."""
 
 import contextlib
 import pathlib
@@ -6,34 +6,30 @@ import resource
 
 import pytest
 
-from bgsnet_tf.config import Config, RunConfig
 from tests.exports import exported  # noqa: F401 (a fixture)
-from tests.tiny import write_tiny
+from tests.programs import ROOT
+from tests.whole_runs import calibrated, tiny_config_below, trained  # noqa: F401 (the first and the last are fixtures)
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
+LONGEST = (  # files, so that the last ones that several workers are at are short
+    "training/test_stages.py",
+    "training/test_strategy.py",
+    "training/test_faults.py",
+    "training/test_kills.py",
+    "experiments/test_ablation.py",
+    "planning/test_dry_run.py",
+    "scoring/test_pruning.py",
+    "test_commands.py",
+    "reporting/test_run_report.py",
+    "experiments/test_no_test_labels.py",
+    "test_package.py",
+    "serving/test_versions.py",
+)
 
-TINY_FLAGS = {
-    "dataset": "csv",
-    "image_size": 32,
-    "resize": 36,
-    "backbone": "small",
-    "backbone_weights": "none",
-    "finetune_head_epochs": 1,
-    "finetune_epochs": 2,
-    "finetune_batch_size": 8,
-    "finetune_backbone_lr": 1e-3,
-    "meta_epochs": 2,
-    "meta_steps": 3,
-    "meta_tasks": 2,
-    "shot": 2,
-    "query": 2,
-    "submodules": 2,
-    "eph_max": 2,
-    "balance_epochs": 1,
-    "b_hidden": 8,
-    "bsnet_batch_size": 8,
-}
+
+def pytest_collection_modifyitems(items):
+    place = {str(ROOT / "tests" / name): i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(str(item.path), len(LONGEST)))
 
 
 def shared_data(name):
@@ -58,12 +54,6 @@ def file_size_limit():
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     return limit
-
-
-def tiny_config_below(root):
-    """Settings of a whole run, in seconds, on a tiny data set that is written below `root`."""
-    write_tiny(root / "tiny")
-    return Config(run=RunConfig(run_dir=str(root / "run"))).replace(**TINY_FLAGS, data_dir=str(root / "tiny"))
 
 
 @pytest.fixture

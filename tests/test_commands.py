@@ -8,11 +8,7 @@ import time
 import pytest
 
 from bgsnet_tf import commands
-from tests.conftest import ROOT
-
-
-def run(program, *arguments):
-    return subprocess.run([sys.executable, str(ROOT / program), *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300)
+from tests.programs import ROOT, run
 
 
 def flags_of(config, **changed):
@@ -30,12 +26,25 @@ def flags_of(config, **changed):
         (["demo", "--run_dir=x"], "'demo' is not a flag"),
         (["--dataset=csv", "--data_dir=nowhere", "--run_dir=RUN"], "nowhere"),
         (["--dataset=cub", "--data_dir=.", "--run_dir=RUN"], "att_splits.mat"),
-        (["--run_dir=RUN", "--backbone=ResNet99", "--flagfile=configs/demo.flags", "--backbone=ResNet99"], "ResNet99"),
-        (["--flagfile=configs/demo.flags", "--run_dir=RUN", "--finetune_optimizer=Sgdd"], "Sgdd"),
+        (["--dataset=csv", "--data_dir=TINY", "--run_dir=RUN", "--backbone=ResNet99"], "ResNet99"),
+        (
+            [
+                "--dataset=csv",
+                "--data_dir=TINY",
+                "--run_dir=RUN",
+                "--backbone=small",
+                "--backbone_weights=none",
+                "--finetune_optimizer=Sgdd",
+            ],
+            "Sgdd",
+        ),
     ],
 )
-def test_a_mistake_gives_one_line(arguments, message, tmp_path):
-    result = run("train.py", *[argument.replace("RUN", str(tmp_path / "run")) for argument in arguments])
+def test_a_mistake_gives_one_line(arguments, message, tmp_path, tiny_dir):
+    places = {"RUN": tmp_path / "run", "TINY": tiny_dir}
+    for name, path in places.items():
+        arguments = [argument.replace(name, str(path)) for argument in arguments]
+    result = run("train.py", *arguments)
     assert result.returncode != 0
     assert message in result.stderr and "Traceback" not in result.stderr
     told = [line for line in result.stderr.splitlines() if message in line]
@@ -61,7 +70,7 @@ def test_evaluate_without_a_run(tmp_path):
 
 def test_help_is_quick_and_lists_the_flags():
     start = time.monotonic()
-    result = run("train.py", "--help")
+    result = subprocess.run([sys.executable, "train.py", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert time.monotonic() - start < 3  # issue of start-up: no TensorFlow is loaded
     assert "--submodules" in result.stdout and "paper: 10" in result.stdout
 

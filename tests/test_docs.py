@@ -1,13 +1,11 @@
 """Every page: its links lead somewhere, and the Python of README.md and docs/attributes.md runs as it stands."""
 
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests import programs
+from tests.programs import ROOT
 
 PAGES = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
 
@@ -29,8 +27,7 @@ def python_of(page):
 
 
 def run(program, cwd):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    result = subprocess.run([sys.executable, "-c", program], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+    result = programs.run("-c", program, cwd=cwd)
     assert result.returncode == 0, result.stderr
     return result.stdout
 

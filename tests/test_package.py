@@ -11,8 +11,9 @@ import zipfile
 import pytest
 
 import bgsnet_tf
-from tests.conftest import ROOT, TINY_FLAGS
+from tests.programs import ROOT
 from tests.tiny import write_tiny
+from tests.whole_runs import TINY_FLAGS
 
 SOURCES = ["bgsnet_tf", "configs", "requirements", "requirements.txt", "pyproject.toml", "README.md", "LICENSE"]
 SHORT = {**TINY_FLAGS, "finetune_epochs": 0, "gnet": True, "bsnet": False, "meta": False}

@@ -1,19 +1,16 @@
 """The program that predicts with an export."""
 
+import functools
 import io
 import os
-import subprocess
-import sys
 
 import pandas as pd
 
 import bgsnet_tf
-from tests.exported.test_model import NEW, ROOT
+from tests import programs
+from tests.exported.test_model import NEW
 
-
-def run(*arguments):
-    program = [sys.executable, "-m", "bgsnet_tf.predict", *arguments]
-    return subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=300)
+run = functools.partial(programs.run, "-m", "bgsnet_tf.predict")
 
 
 def write_photos(exported, folder, bad=()):

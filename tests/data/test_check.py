@@ -1,9 +1,5 @@
 import json
-import os
-import pathlib
 import shutil
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -16,8 +12,8 @@ from bgsnet_tf.data import check
 from bgsnet_tf.data.reading.xlsa17 import SPLIT_KEYS
 from tests.data import generated_images, generated_xlsa17
 from tests.data.hard_images import REFUSED, with_exif
+from tests.programs import run
 
-REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 XLSA17 = generated_images.SHARED_DATA / "xlsa17" / "data"
 needs_data = pytest.mark.skipif(not XLSA17.is_dir(), reason="needs ../shared/data")
 ARCHIVES = {
@@ -187,8 +183,7 @@ def test_an_attribute_far_larger_than_the_others_is_noted(zoo):
 
 def test_the_configuration_of_features_is_checked_as_it_is(tmp_path):
     generated_xlsa17.save(tmp_path, generated_xlsa17.fields())
-    command = [sys.executable, "-m", "bgsnet_tf.data.check", "--flagfile=configs/features.flags", f"--data_dir={tmp_path}"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+    done = run("-m", "bgsnet_tf.data.check", "--flagfile=configs/features.flags", f"--data_dir={tmp_path}")
     assert "no field 'features'" in done.stdout and "Traceback" not in done.stderr
 
 
@@ -314,8 +309,7 @@ def grey_jpeg(side):
 def test_the_command(zoo, sound):
     if not sound:
         change(zoo / "images.csv", "test_seen", "tested")
-    command = [sys.executable, "-m", "bgsnet_tf.data.check", "--dataset=csv", f"--data_dir={zoo}", "--quick", f"--json={zoo}/report.json"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+    done = run("-m", "bgsnet_tf.data.check", "--dataset=csv", f"--data_dir={zoo}", "--quick", f"--json={zoo}/report.json")
     assert done.returncode == (0 if sound else 1)
     assert json.loads((zoo / "report.json").read_text())["ready"] is sound
     assert "Traceback" not in done.stderr

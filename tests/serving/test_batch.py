@@ -1,19 +1,15 @@
 """The program that scores without a server."""
 
+import functools
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT
+from tests import programs
 from tests.serving.conftest import FORMATS, assert_scored, read_records
 
-
-def run(*arguments):
-    program = [sys.executable, "-m", "bgsnet_tf.serving.batch", *arguments]
-    return subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=300)
+run = functools.partial(programs.run, "-m", "bgsnet_tf.serving.batch")
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -1,14 +1,11 @@
 """Every example of docs/serving.md that asks a server, run as it stands against the stand-in."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.programs import ROOT, run_example
 
 EXAMPLES = re.findall(r"```(bash|python)\n(.*?)```", (ROOT / "docs" / "serving.md").read_text(encoding="utf-8"), re.DOTALL)
 
@@ -22,9 +19,7 @@ def test_the_example_runs(served, exported, tmp_path, language, example):
     (tmp_path / "photos" / "photo.jpg").write_bytes(exported.image_bytes[0])
     (tmp_path / "new_classes.csv").write_text("class,r,g,b,constant\npink,1,0.7,0.7,0.5\nbrown,0.5,0.3,0,0.5\n")
     example = example.replace("http://localhost:8501", served[1]).replace("localhost:8500", served[2])
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}
-    program = ["bash", "-euo", "pipefail", "-c", example] if language == "bash" else [sys.executable, "-c", example]
-    result = subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    result = run_example(language, example, tmp_path)
     assert result.returncode == 0, result.stderr
     answer = result.stdout + "".join(path.read_text() for path in tmp_path.glob("answers.*"))
     assert re.search(r"predictions|outputs|result|AVAILABLE|\[\d\] \[\[|photo.jpg", answer) and '"error"' not in answer

@@ -4,8 +4,7 @@ import concurrent.futures
 import os
 import pathlib
 import shutil
-import subprocess
-import sys
+import signal
 import threading
 import time
 
@@ -15,7 +14,7 @@ import tensorflow as tf
 from bgsnet_tf import files
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.serving import server_files, versions, warmup
-from tests.conftest import ROOT
+from tests.programs import Program
 
 
 def write_next(exported, directory, delta=None, **options):
@@ -77,12 +76,12 @@ versions.write_next(untrained_bgsnet(benchmark, 32), benchmark, Views(32, 36), 0
 
 def test_an_export_killed_half_way_leaves_no_version_and_the_next_one_cleans_up(exported, tmp_path):
     data = pathlib.Path(exported.benchmark.paths[0]).parents[1]
-    killed = subprocess.Popen([sys.executable, "-c", KILLED, data, tmp_path], cwd=ROOT)
+    killed = Program("-c", KILLED, data, tmp_path)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob(f"*{files.UNFINISHED}/model/variables/*")):
-        assert killed.poll() is None and time.monotonic() < deadline, "the export was not caught half-way"
+        assert killed.status is None and time.monotonic() < deadline, "the export was not caught half-way"
         time.sleep(0.001)
-    killed.kill()
+    os.kill(killed.pid, signal.SIGKILL)
     killed.wait()
     assert versions.existing(tmp_path) == [] and list(tmp_path.glob(f"*{files.UNFINISHED}"))
     assert write_next(exported, tmp_path) == str(tmp_path / "1")
@@ -101,7 +100,13 @@ def test_exports_take_turns_and_leave_each_other_alone(exported, tmp_path, monke
     assert sorted(paths) == [str(tmp_path / str(number)) for number in (1, 2, 3)]
 
 
-def test_the_newest_version_is_reused_only_where_nothing_changed(exported, tmp_path):
+def test_the_newest_version_is_reused_only_where_nothing_changed(exported, tmp_path, monkeypatch):
+    def save_fingerprint(served, path, fingerprint):
+        """All of a version that decides; the first one is whole."""
+        os.makedirs(os.path.join(path, os.path.dirname(versions.FINGERPRINT)))
+        pathlib.Path(path, versions.FINGERPRINT).write_text(fingerprint)
+
+    monkeypatch.setattr(versions, "_save", save_fingerprint)
     shutil.copytree(os.path.join(exported.directory, "1"), tmp_path / "1")
     assert write_next(exported, tmp_path, reuse=True) == str(tmp_path / "1")
     assert write_next(exported, tmp_path, delta=0.8, reuse=True) == str(tmp_path / "2")

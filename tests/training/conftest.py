@@ -1,4 +1,4 @@
-"""A whole run that tests share, and a signal in the middle of one."""
+"""Training in this process, a copy of the run that tests share, and a signal in the middle of one."""
 
 import contextlib
 import io
@@ -7,26 +7,35 @@ import pathlib
 import shutil
 import signal
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from bgsnet_tf import commands
+from bgsnet_tf.data.loading import load_benchmark
+from bgsnet_tf.training import stages
 from bgsnet_tf.training.callbacks import RequireFinite
-from tests.conftest import tiny_config_below
+from bgsnet_tf.training.run import Run
 
 STAGES = ("finetune", "meta", "bsnet")
 
 
+def train(config):
+    """The network of a run, trained where it is not."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        os.makedirs(config.run.run_dir, exist_ok=True)
+        return stages.build_bgsnet(Run(config, load_benchmark(config.data), training=True))
+
+
+def attributes(bgsnet, config):
+    """(4, A) of every branch, of images that are noise."""
+    images = np.random.default_rng(0).uniform(0, 255, (4, config.data.image_size, config.data.image_size, 3)).astype(np.float32)
+    return {name: output.numpy() for name, output in bgsnet(images).items()}
+
+
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory):
-    """(config, results, table) of a whole run, made once: tests copy its folder."""
-    root = tmp_path_factory.mktemp("trained")
-    config = tiny_config_below(root)
-    table = io.StringIO()
-    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(table):
-        commands.train(config)
-        results = commands.evaluate(config)
-    return config, results, table.getvalue()
+def expected_attributes(trained):
+    """`attributes` of the run that tests share."""
+    return attributes(train(trained[0]), trained[0])
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ import io
 import json
 import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
 import tensorflow as tf
@@ -17,8 +15,9 @@ from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.training import stages
 from bgsnet_tf.training.run import Run
-from tests.conftest import ROOT
-from tests.training.test_stages import assert_equal, attributes, train, without_stages
+from tests.programs import run
+from tests.training.conftest import attributes, train
+from tests.training.test_stages import assert_equal, without_stages
 
 
 def stage_state(config, stage):
@@ -30,12 +29,12 @@ def unfinished_files(config):
 
 
 @pytest.mark.parametrize("stage, size", [("finetune", 20_000), ("bsnet", 200_000)])
-def test_a_disk_that_is_full_while_a_checkpoint_is_written(trained, copied, file_size_limit, stage, size):
+def test_a_disk_that_is_full_while_a_checkpoint_is_written(expected_attributes, copied, file_size_limit, stage, size):
     without_stages(copied, *{"finetune": ["finetune", "meta", "bsnet"], "bsnet": ["bsnet"]}[stage])
     with file_size_limit(size), pytest.raises(UserError, match=f"checkpoints/{stage}.*disk is full.*make room"):
         train(copied)
     assert not unfinished_files(copied)
-    assert_equal(attributes(train(copied), copied), attributes(train(trained[0]), copied))
+    assert_equal(attributes(train(copied), copied), expected_attributes)
 
 
 def test_a_disk_that_is_full_while_an_export_is_written(copied, file_size_limit):
@@ -53,35 +52,34 @@ def test_a_folder_that_cannot_be_written(tiny_config):
 def test_a_second_process_is_refused(copied):
     with files.locked(copied.run.run_dir):
         before = sorted(pathlib.Path(copied.run.run_dir).rglob("*"))
-        command = [sys.executable, "train.py", f"--flagfile={copied.run.run_dir}/config.flags", f"--run_dir={copied.run.run_dir}"]
-        second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        second = run("train.py", f"--flagfile={copied.run.run_dir}/config.flags", f"--run_dir={copied.run.run_dir}")
     assert second.returncode == 1 and "Traceback" not in second.stderr
     assert f"is in use by process {os.getpid()}" in second.stderr
     assert sorted(pathlib.Path(copied.run.run_dir).rglob("*")) == before
 
 
-def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(trained, tmp_path, signal_after, capsys):
-    config = trained[0].replace(run_dir=str(tmp_path / "run"), checkpoint_every=0.0)
-    signal_after(23)
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(copied, signal_after, capsys, expected_attributes):
+    config = without_stages(copied, "bsnet").replace(checkpoint_every=0.0)
+    signal_after(8)
     with pytest.raises(KeyboardInterrupt):
         train(config)
     newest = sorted(pathlib.Path(config.run.run_dir, "checkpoints", "bsnet", "instance").iterdir())[-1]
     _flip_a_byte(next(newest.glob("*.data-*")))
     restored = train(config)
     assert f"{newest} is damaged" in capsys.readouterr().out
-    assert_equal(attributes(restored, config), attributes(train(trained[0]), config))
+    assert_equal(attributes(restored, config), expected_attributes)
 
 
-def test_damaged_checkpoints_of_a_finished_stage(trained, copied):
+def test_damaged_checkpoints_of_a_finished_stage(expected_attributes, copied):
     """Reading refuses them, training mends them."""
     for checkpoint in pathlib.Path(copied.run.run_dir, "checkpoints", "bsnet", "instance").iterdir():
         _flip_a_byte(next(checkpoint.glob("*.data-*")))
     with pytest.raises(UserError, match="bsnet is damaged or missing; the same train.py command mends it"):
         commands.evaluate(copied)
-    assert_equal(attributes(train(copied), copied), attributes(train(trained[0]), copied))
+    assert_equal(attributes(train(copied), copied), expected_attributes)
 
 
-def test_a_damaged_newest_checkpoint_of_a_finished_stage_repeats_its_last_phase_alone(trained, copied, capsys):
+def test_a_damaged_newest_checkpoint_of_a_finished_stage_repeats_its_last_phase_alone(expected_attributes, copied, capsys):
     newest = sorted(pathlib.Path(copied.run.run_dir, "checkpoints", "bsnet", "instance").iterdir())[-1]
     _flip_a_byte(next(newest.glob("*.data-*")))
     with contextlib.redirect_stdout(io.StringIO()):
@@ -89,15 +87,15 @@ def test_a_damaged_newest_checkpoint_of_a_finished_stage_repeats_its_last_phase_
         mended = stages.build_bgsnet(run)
     shown = capsys.readouterr().err
     assert "bsnet instance" in shown and "bsnet gates" not in shown
-    assert_equal(attributes(mended, copied), attributes(train(trained[0]), copied))
+    assert_equal(attributes(mended, copied), expected_attributes)
 
 
 @pytest.mark.parametrize("stage, phase", [("meta", "episodes"), ("finetune", "all")])
-def test_a_damaged_finished_stage_trains_on_what_it_first_trained_on(trained, copied, stage, phase):
+def test_a_damaged_finished_stage_trains_on_what_it_first_trained_on(expected_attributes, copied, stage, phase):
     """Its data and its backbone's weights, which a stage that is only restored goes without."""
     for checkpoint in pathlib.Path(copied.run.run_dir, "checkpoints", stage, phase).iterdir():
         _flip_a_byte(next(checkpoint.glob("*.data-*")))
-    assert_equal(attributes(train(copied), copied), attributes(train(trained[0]), copied))
+    assert_equal(attributes(train(copied), copied), expected_attributes)
 
 
 def test_a_stage_is_forgotten_and_trained_with_another_flag(copied, capsys):

@@ -22,24 +22,13 @@ from bgsnet_tf.files import read_json, write_json
 from bgsnet_tf.training import stages
 from bgsnet_tf.training.checkpoints import weights_digest
 from bgsnet_tf.training.run import Run
-from tests.training.conftest import logged
+from tests.training.conftest import STAGES, attributes, logged, train
 
 
 def folder_digest(config):
     """Names and contents of all files of a run."""
     paths = [os.path.join(root, name) for root, _, names in os.walk(config.run.run_dir) for name in names]
     return {path: hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest() for path in paths}
-
-
-def train(config):
-    with contextlib.redirect_stderr(io.StringIO()):
-        os.makedirs(config.run.run_dir, exist_ok=True)
-        return stages.build_bgsnet(Run(config, load_benchmark(config.data), training=True))
-
-
-def attributes(bgsnet, config):
-    images = np.random.default_rng(0).uniform(0, 255, (4, config.data.image_size, config.data.image_size, 3)).astype(np.float32)
-    return {name: output.numpy() for name, output in bgsnet(images).items()}
 
 
 def assert_equal(one, other):
@@ -56,13 +45,15 @@ def without_stages(config, *stages):
 
 
 # The run has 9 steps of finetune (phases of 1 and 2 epochs of 3), 6 of meta (2 epochs), 9 of bsnet (phases of 2 and 1).
-@pytest.mark.parametrize("steps", [2, 9, 13, 22])
-def test_a_run_that_was_asked_to_end_continues_as_if_it_was_not(trained, tmp_path, signal_after, steps):
-    continued = trained[0].replace(run_dir=str(tmp_path / "continued"))
+@pytest.mark.parametrize("left, steps", [(STAGES, 2), (STAGES, 9), (STAGES[1:], 4), (STAGES[2:], 7)])
+def test_a_run_that_was_asked_to_end_continues_as_if_it_was_not(trained, expected_attributes, copied, signal_after, left, steps):
+    continued = without_stages(copied, *left)
+    for stage in left:
+        shutil.rmtree(os.path.join(continued.run.run_dir, "logs", stage))
     signal_after(steps)
     with pytest.raises(Interrupted):
         train(continued)
-    assert_equal(attributes(train(continued), continued), attributes(train(trained[0]), continued))
+    assert_equal(attributes(train(continued), continued), expected_attributes)
     found, expected = logged(continued.run.run_dir), logged(trained[0].run.run_dir)
     assert set(found) == set(expected)
     for name, value in expected.items():  # sums of losses differ in the last bit from run to run without --deterministic
@@ -78,9 +69,9 @@ def test_a_finished_run_is_restored_and_not_trained_again(tiny_config, monkeypat
 
 
 def test_the_seed_decides(trained, tmp_path):
-    config = trained[0].replace(run_dir=str(tmp_path / "other"), seed=1, bsnet=False, meta=False)
-    same = trained[0].replace(run_dir=str(tmp_path / "same"), bsnet=False, meta=False)
-    assert np.any(attributes(train(config), config)["general"] != attributes(train(same), same)["general"])
+    without = trained[0].replace(bsnet=False, meta=False)
+    config = without.replace(run_dir=str(tmp_path / "other"), seed=1)
+    assert np.any(attributes(train(config), config)["general"] != attributes(train(without), config)["general"])
 
 
 def test_trunk_and_general_tail_do_not_move_after_finetune(trained):
@@ -181,10 +172,8 @@ def test_tensorboard_gets_losses_gates_scale_margin_weights_and_branches(trained
     assert {"branches/general_logit_std", "balance/loss_div_per_weight", "balance/weights_joint", "balance/gate_order_kept"} <= tags
 
 
-def test_calibration_takes_delta_from_the_validation_split_only(tiny_config):
-    config = tiny_config.replace(calibrate=True, bsnet=False, meta_epochs=1)
-    with contextlib.redirect_stderr(io.StringIO()):
-        commands.train(config)
+def test_calibration_takes_delta_from_the_validation_split_only(calibrated):
+    config = calibrated
     with open(os.path.join(config.run.run_dir, "validation", "results.json")) as file:
         validation = json.load(file)
     assert validation["split"] == "validation" and validation["dataset"].endswith("_validation")
