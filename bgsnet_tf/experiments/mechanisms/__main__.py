@@ -3,9 +3,9 @@
     python -m bgsnet_tf.experiments.mechanisms --flagfile=configs/mechanisms.flags --run_dir=runs/mechanisms --quick
     python -m bgsnet_tf.experiments.mechanisms --flagfile=configs/mechanisms.flags --run_dir=runs/mechanisms
 
-Small networks train on images of many draws of classes, as many at once as there are cores. --quick makes three draws of one seed, in
-about ten minutes on two idle cores, and can show nothing; the whole takes a night. --run_dir keeps what is measured of each network, so
-the same command continues after an interruption. After every seed it writes mechanisms.csv, .json and .md, networks.csv, report.html
+Small networks train on images of many draws of classes, as many at once as there are cores. --quick makes three draws of one seed, and
+can show nothing; the whole is for a night. --run_dir keeps what is measured of each network, so the same command continues after an
+interruption. After every seed it writes mechanisms.csv, .json and .md, networks.csv, report.html
 and figures/; with --workers=0 it writes them at once, from what is measured by now.
 """
 
