@@ -45,19 +45,19 @@ def quick(monkeypatch):
     monkeypatch.setattr(dry_run, "TIMED_SECONDS", 0.0)
 
 
-def test_steps_cache_and_checkpoints_are_those_of_the_run(tiny_config, quick):
-    parts = plan(tiny_config)
-    assert not os.path.exists(tiny_config.run.run_dir)
+def test_steps_cache_and_checkpoints_are_those_of_the_run(trained, tmp_path, quick):
+    config = trained[0]
+    parts = plan(config.replace(run_dir=str(tmp_path / "planned")))
+    assert not (tmp_path / "planned").exists()
     assert list(parts) == ["finetune heads", "finetune all", "cache", "meta episodes", "bsnet gates", "bsnet instance"]
     assert all(part.seconds > 0 for part in parts.values())
-    commands.train(tiny_config)
-    cache = os.path.join(tiny_config.run.run_dir, "cache", "train")
+    cache = os.path.join(config.run.run_dir, "cache", "train")
     arrays = [np.load(path, mmap_mode="r") for path in sorted(glob.glob(os.path.join(cache, "*.npy")))]
     assert parts["cache"].disk == sum(array.nbytes for array in arrays)
-    assert parts["cache"].steps == -(-len(arrays[0]) // tiny_config.evaluation.eval_batch_size)
+    assert parts["cache"].steps == -(-len(arrays[0]) // config.evaluation.eval_batch_size)
     for name in ("finetune all", "meta episodes", "bsnet instance"):  # a finished stage keeps its last phase's alone
         part = parts[name]
-        phase = os.path.join(tiny_config.run.run_dir, "checkpoints", *name.split())
+        phase = os.path.join(config.run.run_dir, "checkpoints", *name.split())
         newest = max(glob.glob(os.path.join(phase, "*")))
         checkpoint = tf.train.load_checkpoint(os.path.join(newest, "checkpoint"))
         assert part.steps == checkpoint.get_tensor("optimizer_heads/_iterations/.ATTRIBUTES/VARIABLE_VALUE")

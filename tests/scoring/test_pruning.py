@@ -1,8 +1,6 @@
 """A pruned network against the whole one with closed gates, its costs, and the export command."""
 
 import os
-import subprocess
-import sys
 import types
 
 import numpy as np
@@ -16,8 +14,8 @@ from bgsnet_tf.errors import UserError
 from bgsnet_tf.evaluation import metrics
 from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.scoring import cost, pruning
-from tests.conftest import ROOT
 from tests.exports import untrained_bgsnet
+from tests.programs import run
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype(np.float32)
 
@@ -115,8 +113,7 @@ def test_the_command_exports_a_finished_run_again(tiny_config):
     commands.train(config)
     commands.train(config)  # nothing changed, so no other version is written
     assert "2" not in os.listdir(os.path.join(config.run.run_dir, "export"))
-    program = [sys.executable, "-m", "bgsnet_tf.export", f"--run_dir={config.run.run_dir}", "--prune_to=1"]
-    result = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    result = run("-m", "bgsnet_tf.export", f"--run_dir={config.run.run_dir}", "--prune_to=1")
     assert result.returncode == 0, result.stderr
     directory = os.path.join(config.run.run_dir, "export")
     assert f"exported to {directory}/2" in result.stdout and "images/s" in result.stdout
@@ -125,5 +122,5 @@ def test_the_command_exports_a_finished_run_again(tiny_config):
     whole = commands.evaluate(config, html=False)["fused"]
     assert commands.evaluate_export(config, f"{directory}/1") == pytest.approx(whole, abs=1e-3)
     assert zero_shot_accuracy(config, f"{directory}/1") == pytest.approx(whole["T"], abs=1e-3)
-    refused = subprocess.run([*program[:3], f"--run_dir={directory}"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    refused = run("-m", "bgsnet_tf.export", f"--run_dir={directory}")
     assert refused.returncode == 1 and "holds no run" in refused.stderr

@@ -5,8 +5,7 @@ import json
 import multiprocessing
 import os
 import pathlib
-import subprocess
-import sys
+import signal
 import time
 
 import numpy as np
@@ -15,7 +14,8 @@ import tensorflow as tf
 
 from bgsnet_tf.training import strategy
 from bgsnet_tf.training.local_workers import free_addresses
-from tests.conftest import ROOT, tiny_config_below
+from tests.programs import Program
+from tests.whole_runs import tiny_config_below
 
 # At least 20 steps of every stage. Adam would make jumps of the sign of a gradient that is 0 but for rounding, and so
 # would a ReLU of an activation.
@@ -44,17 +44,16 @@ def arguments(settings):
 
 
 def start(settings, replicas=1, task=None, addresses=()):
-    environment = dict(os.environ, CUDA_VISIBLE_DEVICES="")
+    environment = {"CUDA_VISIBLE_DEVICES": ""}
     if addresses:
         environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": list(addresses)}, "task": {"type": "worker", "index": task}})
-    command = [sys.executable, "-m", "tests.training.distributed", str(replicas), *arguments(settings)]
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return Program("-m", "tests.training.distributed", replicas, *arguments(settings), **environment)
 
 
 def finish(*processes):
     for process in processes:
-        output, _ = process.communicate(timeout=600)
-        assert process.returncode == 0, output
+        result = process.wait(600)
+        assert result.returncode == 0, result.stdout + result.stderr
 
 
 def smooth_backbone():
@@ -115,9 +114,8 @@ def test_two_replicas_in_one_process_equal_one(one, tmp_path):
 )
 def test_what_several_replicas_cannot_do_is_said_before_the_first_step(tmp_path, flags, message):
     settings = tiny_config_below(tmp_path).replace(strategy="mirrored", **flags)
-    process = start(settings, replicas=2)
-    output, _ = process.communicate(timeout=600)
-    assert process.returncode == 1 and message in output and "Traceback" not in output, output
+    result = start(settings, replicas=2).wait(600)
+    assert result.returncode == 1 and message in result.stderr and "Traceback" not in result.stderr, result.stderr
     assert not pathlib.Path(settings.run.run_dir).exists()
 
 
@@ -169,10 +167,10 @@ def test_a_lost_process_ends_the_other_and_both_continue(one, tmp_path):
     until = time.monotonic() + 120
     while not list(checkpoints.glob("000001-*")) and time.monotonic() < until:
         time.sleep(0.1)
-    lost.kill()
-    output, _ = chief.communicate(timeout=LOST_SECONDS)
-    lost.communicate()
-    assert chief.returncode == 1 and "another process of this run is gone" in output, output
-    assert "Traceback" not in output
+    os.kill(lost.pid, signal.SIGKILL)
+    result = chief.wait(LOST_SECONDS)
+    assert lost.wait().returncode == -signal.SIGKILL
+    assert result.returncode == 1 and "another process of this run is gone" in result.stderr, result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
     finish(*(start(settings, 1, task, addresses) for task in range(2)))
     assert_close(weights(settings), one[1])
