@@ -4,6 +4,7 @@ Letters: B images, N sub-modules, K channels, A attributes, C seen classes.
 """
 
 import dataclasses
+import types
 
 import tensorflow as tf
 
@@ -94,7 +95,8 @@ class BSNet(GroupedModel):
         self.dataset_balance, self.annealing, self.s_max = dataset_balance, annealing, s_max
         self.epoch = tf.Variable(1, trainable=False, dtype=tf.int64, name="epoch")  # eph, from 1 within the phase
         self.loss_metrics = {name: tf.keras.metrics.Mean(name) for name in ("loss", "loss_s", "loss_div")}
-        self.gradient_norms = {name: tf.keras.metrics.Mean(f"gradient_{name}") for name in ("tails", "heads", "gates")}
+        norms = {name: tf.keras.metrics.Mean(f"gradient_{name}") for name in ("tails", "heads", "gates")}
+        self.gradient_norms = types.MappingProxyType(norms)  # no part of the network's own checkpoint: those of older runs have none
         self.accuracy = tf.keras.metrics.SparseCategoricalAccuracy("accuracy")
 
     def parameter_groups(self):

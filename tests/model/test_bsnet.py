@@ -168,3 +168,12 @@ def test_fusion_is_the_sum_of_both_branches(parts):
     assert set(alone) == {"fused", "general"}
     np.testing.assert_array_equal(alone["fused"], alone["general"])
     np.testing.assert_array_equal(alone["general"], outputs["general"])
+
+
+def test_a_checkpoint_needs_nothing_that_those_of_older_versions_lack(parts, tmp_path):
+    """What a network watches may grow; what its checkpoints must hold to be read may not."""
+    bsnet = make(parts, BalancePhase("parallel", 4, True, 0.0, True, True))
+    tf.train.Checkpoint(model=bsnet).write(str(tmp_path / "checkpoint"))
+    held = {name.split("/")[1] for name, _ in tf.train.list_variables(str(tmp_path / "checkpoint")) if name.startswith("model/")}
+    assert held - {"group_optimizers", "optimizer"} == {"accuracy", "balance", "epoch", "gate", "loss_metrics", "predictor", "tails"}
+    assert {"gradient_tails", "gradient_heads", "gradient_gates"} <= {metric.name for metric in bsnet.metrics}
