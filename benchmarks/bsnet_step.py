@@ -28,14 +28,15 @@ class Shapes:
     eta: float = 0.01
 
 
-def prepare(shapes, tails="ours", xla=False, bfloat16=False):
-    """A function that makes one training step of the product's BSNet and returns its loss.
+def prepare(shapes, tails="ours", xla=False, bfloat16=False, steps=1):
+    """A function that makes training steps of the product's BSNet and returns the last loss.
 
     Args:
       shapes: `Shapes`.
       tails: "ours"; "keras" for convolutions as Keras computes them; "stacked" for `benchmarks.stacked_tails`.
       xla: compile the step with XLA.
       bfloat16: Keras's policy mixed_bfloat16.
+      steps: how many; only the last one's loss is waited for.
     """
     import tensorflow as tf
 
@@ -47,7 +48,7 @@ def prepare(shapes, tails="ours", xla=False, bfloat16=False):
     general = tf.constant(rng.uniform(size=(shapes.batch, shapes.channels)), tf.float32)
     labels = tf.constant(np.arange(shapes.batch) % shapes.classes)
     step = tf.function(bsnet.train_step, jit_compile=xla)
-    return lambda: float(step(((features, general), labels))["loss"])
+    return lambda: float([step(((features, general), labels))["loss"] for _ in range(steps)][-1])
 
 
 def network(shapes, tails="ours"):
@@ -59,7 +60,7 @@ def network(shapes, tails="ours"):
     from bgsnet_tf.model.bsnet import BalancePhase, BSNet
 
     tf.keras.utils.set_random_seed(0)
-    tail = resnet101_tail()
+    tail = resnet101_tail(shapes)
     copies = [tail.copy() if tails != "keras" else Tail(tf.keras.models.clone_model(tail.graph)) for _ in range(shapes.submodules)]
     for copy in copies:
         copy.set_weights(tail.get_weights())
@@ -74,8 +75,8 @@ def network(shapes, tails="ours"):
     return bsnet
 
 
-def resnet101_tail():
-    """conv5 of Keras's ResNet101, with random weights: the network before it is never built."""
+def resnet101_tail(shapes):
+    """conv5 of Keras's ResNet101 in those widths, with random weights: the network before it is never built."""
     import tensorflow as tf
 
     from bgsnet_tf.model.backbone import Tail
@@ -86,19 +87,20 @@ def resnet101_tail():
         outputs = layers.BatchNormalization(epsilon=1.001e-5)(layers.Conv2D(channels, kernel, padding="same")(inputs))
         return layers.ReLU()(outputs) if relu else outputs
 
-    features = outputs = tf.keras.Input(Shapes.features)
+    wide, narrow = shapes.channels, shapes.channels // 4
+    features = outputs = tf.keras.Input(shapes.features)
     for block in range(3):
-        shortcut = outputs if block else convolution(outputs, 2048, 1, relu=False)
-        outputs = convolution(convolution(convolution(outputs, 512, 1), 512, 3), 2048, 1, relu=False)
+        shortcut = outputs if block else convolution(outputs, wide, 1, relu=False)
+        outputs = convolution(convolution(convolution(outputs, narrow, 1), narrow, 3), wide, 1, relu=False)
         outputs = layers.ReLU()(layers.Add()([shortcut, outputs]))
     return Tail(tf.keras.Model(features, layers.GlobalAveragePooling2D()(outputs)))
 
 
 def multiply_adds(shapes):
     """Of one step: three products a weight and position, but for the gradients of what does not train, the inputs."""
-    positions = math.prod(shapes.features[:2])
-    entry = shapes.features[2] * (512 + 2048)
-    tail = positions * (3 * (entry + 2 * 2048 * 512 + 3 * (9 * 512 * 512 + 512 * 2048)) - entry)
+    positions, wide, narrow = math.prod(shapes.features[:2]), shapes.channels, shapes.channels // 4
+    entry = shapes.features[2] * (narrow + wide)
+    tail = positions * (3 * (entry + 2 * wide * narrow + 3 * (9 * narrow * narrow + narrow * wide)) - entry)
     balance = 3 * (2 * shapes.channels * shapes.hidden + shapes.hidden * shapes.channels) - shapes.channels * shapes.hidden
     heads = 3 * shapes.submodules * shapes.channels * shapes.attributes + 2 * shapes.attributes * shapes.classes
     return shapes.batch * (shapes.submodules * (tail + balance) + heads)

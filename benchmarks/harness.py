@@ -12,7 +12,9 @@ import os
 import pathlib
 import platform
 import resource
+import shutil
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -146,6 +148,7 @@ def machine():
             continue
     return {
         "cpu": _cpu_model(),
+        **_gpus(),
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
         **versions,
@@ -154,23 +157,33 @@ def machine():
     }
 
 
+def _gpus():
+    """The GPUs and their driver, where NVIDIA's program names them."""
+    if not shutil.which("nvidia-smi"):
+        return {}
+    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    return {"gpus": "; ".join(subprocess.run(query, capture_output=True, text=True).stdout.splitlines())}
+
+
 def _cpu_model():
     with open("/proc/cpuinfo") as file:
         facts = dict(map(str.strip, line.split(":", 1)) for line in file if ":" in line)
     return f"{facts['model name']} family {facts['cpu family']} model {facts['model']}"
 
 
-def report(name, rows, **facts):
-    """Prints a table and writes it to benchmarks/results/<name>.json.
+def report(name, rows, directory=None, **facts):
+    """Prints a table and writes it to <name>.json.
 
     Args:
       name: of the table; docs/performance.md shows it where it says so (`benchmarks.performance_tables`).
       rows: dicts with the same keys, the table's columns.
+      directory: of the file; benchmarks/results by default.
       facts: more figures, as JSON can hold them.
     """
-    RESULTS.mkdir(exist_ok=True)
+    directory = directory or RESULTS
+    directory.mkdir(parents=True, exist_ok=True)
     result = {"machine": machine(), **facts, "rows": rows}
-    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    (directory / f"{name}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     print(f"\n{name}: {json.dumps({**result['machine'], **facts}, ensure_ascii=False)}\n{table(rows)}", flush=True)
 
 

@@ -34,8 +34,8 @@ def as_trained(batch, modules):
     return lambda: call(images)["fused"].numpy()
 
 
-def exported(batch, modules, precision):
-    """A fresh export, loaded: one request of `batch` images; says how long the first two took."""
+def exported(batch, modules, precision, backbone="ResNet101", size=SIZE):
+    """A fresh export, loaded: one request of `batch` images, for its scores; says how long the first two took."""
     import numpy as np
     import tensorflow as tf
 
@@ -56,9 +56,11 @@ def exported(batch, modules, precision):
         paths=np.array(["none"] * SEEN),
     )
     with tempfile.TemporaryDirectory() as directory:
-        path = versions.write_next(_network(modules, precision), benchmark, Views(SIZE, SIZE), 0.0, os.path.join(directory, "export"))
+        path = versions.write_next(
+            _network(modules, precision, backbone, size), benchmark, Views(size, size), 0.0, os.path.join(directory, "export")
+        )
         signature = tf.saved_model.load(path).signatures["images"]
-    images = _pixels(batch)
+    images = _pixels(batch, size)
     for number in ("first", "second"):
         start = time.perf_counter()
         signature(images=images)["scores"].numpy()
@@ -66,14 +68,14 @@ def exported(batch, modules, precision):
     return lambda: signature(images=images)["scores"].numpy()
 
 
-def _pixels(batch):
+def _pixels(batch, size=SIZE):
     import numpy as np
     import tensorflow as tf
 
-    return tf.constant(np.random.default_rng(0).integers(0, 256, (batch, SIZE, SIZE, 3), dtype=np.uint8))
+    return tf.constant(np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), dtype=np.uint8))
 
 
-def _network(modules, precision):
+def _network(modules, precision, name="ResNet101", size=SIZE):
     import tensorflow as tf
 
     from bgsnet_tf.model import backbone
@@ -82,11 +84,11 @@ def _network(modules, precision):
     from bgsnet_tf.model.layers import Predictor
 
     tf.keras.mixed_precision.set_global_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-    trunk, tail = backbone.build("ResNet101", "none", SIZE)
+    trunk, tail = backbone.build(name, "none", size)
     phi = tf.zeros([SEEN, ATTRIBUTES]).numpy()
     bsnet = BSNet([tail.copy(f"tail_{i}") for i in range(modules)], phi, phases("sequential", 1, 1)[-1], b_hidden=256)
     bgsnet = BGSNet(trunk, tail, Predictor(ATTRIBUTES), bsnet)
-    bgsnet(tf.zeros([1, SIZE, SIZE, 3]))
+    bgsnet(tf.zeros([1, size, size, 3]))
     return bgsnet
 
 

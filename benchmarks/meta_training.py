@@ -26,7 +26,7 @@ def products_of_ours(hidden):
     """The function that makes the matrix products of all those steps, on random numbers, and nothing else."""
     import tensorflow as tf
 
-    from bgsnet_tf.scoring import graph_costs
+    from bgsnet_tf.model import graph_costs
 
     step, drawn = _step(hidden)
     numbers, found = {}, []

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
 
 class Bottleneck(nn.Module):
     """A residual block of ResNet101's last stage, its stride left to the cached features."""
@@ -30,17 +32,17 @@ class Bottleneck(nn.Module):
         return self.relu(self.bn3(self.conv3(outputs)) + self.shortcut(inputs))
 
 
-def layer4():
-    blocks = Bottleneck(1024, 512), Bottleneck(2048, 512), Bottleneck(2048, 512)
+def layer4(inputs, wide):
+    blocks = (Bottleneck(channels, wide // 4) for channels in (inputs, wide, wide))
     return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
 class LoopedTails(nn.Module):
     """A `ModuleList` of copies of one tail: features (B, c, h, w) to e_l (B, N, K)."""
 
-    def __init__(self, modules):
+    def __init__(self, modules, shapes):
         super().__init__()
-        tail = layer4()
+        tail = layer4(shapes.features[2], shapes.channels)
         self.tails = nn.ModuleList(copy.deepcopy(tail) for _ in range(modules))
 
     def forward(self, features):
@@ -50,9 +52,9 @@ class LoopedTails(nn.Module):
 class VmappedTails(nn.Module):
     """The same as one tail under `torch.func.vmap`, over weights and batch norm statistics stacked along N."""
 
-    def __init__(self, modules):
+    def __init__(self, modules, shapes):
         super().__init__()
-        tail = layer4()
+        tail = layer4(shapes.features[2], shapes.channels)
         parameters, buffers = torch.func.stack_module_state([copy.deepcopy(tail) for _ in range(modules)])
         self.stacked = nn.ParameterList(nn.Parameter(value.detach()) for value in parameters.values())
         self.names, self.statistics = list(parameters), buffers
@@ -111,17 +113,17 @@ def prepare(shapes, tails="loop", channels_last=False, compiled=False, fused=Fal
     """
     torch.manual_seed(0)
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    tails = (VmappedTails if tails == "vmap" else LoopedTails)(shapes.submodules)
-    net = BSNet(tails, shapes.submodules, shapes.channels, shapes.hidden, shapes.attributes).to(memory_format=layout)
-    features = torch.rand(shapes.batch, *shapes.features[::-1]).to(memory_format=layout)
-    general, labels = torch.rand(shapes.batch, shapes.channels), torch.arange(shapes.batch) % shapes.classes
-    phi = functional.normalize(torch.rand(shapes.classes, shapes.attributes))
+    tails = (VmappedTails if tails == "vmap" else LoopedTails)(shapes.submodules, shapes)
+    net = BSNet(tails, shapes.submodules, shapes.channels, shapes.hidden, shapes.attributes).to(DEVICE, memory_format=layout)
+    features = torch.rand(shapes.batch, *shapes.features[::-1], device=DEVICE).to(memory_format=layout)
+    general, labels = torch.rand(shapes.batch, shapes.channels, device=DEVICE), torch.arange(shapes.batch, device=DEVICE) % shapes.classes
+    phi = functional.normalize(torch.rand(shapes.classes, shapes.attributes, device=DEVICE))
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=fused or None)
     forward = torch.compile(net) if compiled else net
 
     def step():
         optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=bfloat16):
             weights, attributes = forward(features, general)
         loss = functional.cross_entropy(attributes.float() @ phi.T, labels) + shapes.eta * diversity_loss(weights.float())
         loss.backward()

@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks import meta_shapes as shapes
+from benchmarks.torch_bsnet import DEVICE
 
 
 def loop_over_tasks(hidden):
@@ -57,14 +58,14 @@ def vectorized(hidden):
 
 def _setup(hidden):
     embeddings, phi, drawn = shapes.tensors()
-    parameters = [nn.Parameter(torch.tensor(w.T.copy() if w.ndim == 2 else w)) for w in shapes.initial_weights(hidden)]
+    parameters = [nn.Parameter(torch.tensor(w.T.copy() if w.ndim == 2 else w, device=DEVICE)) for w in shapes.initial_weights(hidden)]
     optimizer = torch.optim.Adam(parameters, lr=shapes.META_LR, eps=1e-7)
-    return torch.tensor(embeddings), torch.tensor(phi), [_of_numpy(e) for e in drawn], parameters, optimizer
+    return torch.tensor(embeddings, device=DEVICE), torch.tensor(phi, device=DEVICE), [_of_numpy(e) for e in drawn], parameters, optimizer
 
 
 def _of_numpy(episodes):
     def rows_and_labels(rows, classes):
-        rows, classes = torch.tensor(rows, dtype=torch.int64), torch.tensor(classes, dtype=torch.int64)
+        rows, classes = (torch.tensor(numbers, dtype=torch.int64, device=DEVICE) for numbers in (rows, classes))
         return rows.flatten(1), classes.repeat_interleave(rows.shape[2], dim=1)
 
     return (

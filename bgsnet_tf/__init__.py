@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 if importlib.util.find_spec("tf_keras"):
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else a process takes all of a GPU, and a second one beside it nothing
 
 __version__ = "0.2.0"
 

@@ -60,7 +60,7 @@ def test_every_flag_that_is_mentioned_exists(answers, page):
     if page.parts[0] == "benchmarks" or page.name in ("performance.md", "results.md"):  # flags of benchmarks are in their sources
         known |= {
             name
-            for path in (ROOT / "benchmarks").glob("*.py")
+            for path in (ROOT / "benchmarks").rglob("*.py")
             for name in re.findall(r'"--([a-z-]+)"|DEFINE_\w+\(\s*"(\w+)"', path.read_text())
         }
     assert doc_commands.flags_of((ROOT / page).read_text(encoding="utf-8")) - known == set()

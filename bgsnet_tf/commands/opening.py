@@ -8,17 +8,16 @@ import tensorflow as tf
 
 from bgsnet_tf.data import checksums, images
 from bgsnet_tf.data.loading import load_benchmark
-from bgsnet_tf.errors import UserError
-from bgsnet_tf.training import strategy
+from bgsnet_tf.training import devices, memory, strategy
 from bgsnet_tf.training.run import Run
 
 
 def open_run(config, training=False):
     """The `Run` of these settings: for reading, or for training on their devices."""
-    tf.keras.mixed_precision.set_global_policy("mixed_bfloat16" if config.run.precision == "bfloat16" else "float32")
-    devices = strategy.make(config.run.strategy if training else "one_device")
+    devices.set_arithmetic(config.run)
+    spread = strategy.make(config.run.strategy) if training else tf.distribute.get_strategy()
     checksums.recall(checksums_file(config))
-    return Run(config, load_benchmark(config.data), training, devices)
+    return Run(config, load_benchmark(config.data), training, spread)
 
 
 def checksums_file(config):
@@ -28,11 +27,10 @@ def checksums_file(config):
 
 @contextlib.contextmanager
 def naming_bad_images(run):
-    """Turns TensorFlow's error about some image into one that names its file."""
+    """Turns TensorFlow's error about some image into one that names its file, and one about memory into one that names a flag."""
     try:
-        yield
+        with memory.naming_shortage("inference", run.config, "eval_batch_size"):
+            yield
     except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.PermissionDeniedError):
         images.find_unusable(run.benchmark, np.concatenate([run.benchmark.train, run.test_rows]))
         raise
-    except tf.errors.ResourceExhaustedError as error:
-        raise UserError(f"out of memory ({str(error).splitlines()[0][:200]}); lower the batch size, --dry_run says what fits") from error

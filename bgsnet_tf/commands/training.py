@@ -14,7 +14,7 @@ from bgsnet_tf.data import checksums
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.planning import dry_run
 from bgsnet_tf.planning.parts import duration
-from bgsnet_tf.training import checkpoints, run_folder, stages, strategy, trackers
+from bgsnet_tf.training import checkpoints, devices, run_folder, stages, strategy, trackers
 
 
 def train(config, redo=""):
@@ -53,6 +53,7 @@ def plan(config):
     for planned in [delta_choice.validation_run(config), config] if config.evaluation.calibrate else [config]:
         run = open_run(planned)
         stages.check(run)
+        print(devices.describe(run.strategy, planned.run))
         with naming_bad_images(run):
             seconds += sum(part.seconds for part in dry_run.plan(run))
     if config.evaluation.calibrate:
@@ -92,6 +93,7 @@ def _working(config, redo):
         tf.config.experimental.enable_op_determinism()
     with contextlib.ExitStack() as stack:
         if run.worker.is_chief:
+            print(devices.describe(run.strategy, config.run))
             try:
                 os.makedirs(run.directory, exist_ok=True)
                 stack.enter_context(files.locked(run.directory))

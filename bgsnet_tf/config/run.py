@@ -27,7 +27,17 @@ class RunConfig:
     lr_schedule: str = option("cosine", "Learning rates over a phase (assumption).", choices=("cosine", "constant"))
     warmup: float = option(0.1, "Share of a phase over which learning rates rise from 0 (assumption).", between(0, 1))
     precision: str = option("float32", "Compute precision of backbone and tails; weights stay float32.", choices=("float32", "bfloat16"))
+    tf32: bool = option(
+        True,
+        "Let GPUs from Ampere on round the factors of float32 products to TF32's 10 bits, which is faster. Never with --deterministic.",
+    )
     xla: bool = option(False, "Compile training steps with XLA.")
+    steps_per_execution: int = option(
+        0,
+        "Training steps a call, between which no signal is heard and no checkpoint written; what is learnt does not depend on it. "
+        "0: one on a CPU, several on a GPU.",
+        at_least(0),
+    )
     strategy: str = option(
         "auto",
         "Devices that train: one; mirrored: all visible GPUs; multi_worker: the processes of TF_CONFIG. auto takes what there is. "
@@ -36,5 +46,7 @@ class RunConfig:
     )
     sync_batch_norm: bool = option(True, "Batch statistics over the whole batch of all devices, not over each device's part.")
     deterministic: bool = option(False, "Only operations that give the same bits every time; slower on GPUs.")
-    checkpoint_every: float = option(5.0, "Minutes between checkpoints of a stage; 0 saves after every step.", at_least(0))
+    checkpoint_every: float = option(
+        5.0, "Minutes between checkpoints of a stage; 0 saves after every call (--steps_per_execution).", at_least(0)
+    )
     keep_checkpoints: int = option(2, "How many of the newest checkpoints of a phase stay; a damaged one falls back.", at_least(1))

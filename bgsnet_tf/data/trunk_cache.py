@@ -129,7 +129,10 @@ def open_or_build(directory, fingerprint, items, views, batch_size, compute, dty
 
 
 def cached_batches(cache, labels, item_batches):
-    """A dataset of ((features (B, h, w, c), e_g (B, K)), labels (B,)) from a dataset of items (B, 2)."""
+    """A dataset of ((features (B, h, w, c), e_g (B, K)), labels (B,)) from a dataset of items (B, 2).
+
+    Features keep the cache's type, so that as few bytes as may be go to a device.
+    """
     labels = tf.constant(labels)
     batch_size = item_batches.element_spec.shape[0]
 
@@ -137,7 +140,7 @@ def cached_batches(cache, labels, item_batches):
         found, general = tf.numpy_function(cache.gather, [items], [cache.dtype, tf.float32])
         found = tf.ensure_shape(found, [batch_size, *cache.shape])
         general = tf.ensure_shape(general, [batch_size, cache.general_shards[0].shape[1]])
-        return (tf.cast(found, tf.float32), general), tf.gather(labels, items[:, 0])
+        return (found, general), tf.gather(labels, items[:, 0])
 
     return item_batches.map(example, 2).prefetch(2)
 

@@ -150,7 +150,8 @@ class BSNet(GroupedModel):
         return small
 
     def special_embeddings(self, features, training=False):
-        """e_l (B, N, K)."""
+        """e_l (B, N, K) of features of any floating-point type."""
+        features = tf.cast(features, tf.float32)
         return tf.stack([tail(features, training=training) for tail in self.tails], axis=1)
 
     def instance_weights(self, special, general):

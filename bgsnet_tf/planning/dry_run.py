@@ -19,14 +19,11 @@ from bgsnet_tf.data import images
 from bgsnet_tf.data.batches import Share
 from bgsnet_tf.data.trunk_cache import FeatureCache
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.model import graph_costs
 from bgsnet_tf.planning.parts import CACHE, Part, describe_data, summary, table
-from bgsnet_tf.scoring import graph_costs
 from bgsnet_tf.training import memory, stages
-from bgsnet_tf.training.fitting import compile_phase
+from bgsnet_tf.training.fitting import BATCHES_IN_FLIGHT, compile_phase, traced_step
 
-BATCHES_IN_FLIGHT = 3  # two prefetched, one being put together
-# What to lower where a stage does not fit into memory.
-BATCH_FLAGS = {"finetune": "finetune_batch_size", CACHE: "eval_batch_size", "meta": "meta_tasks", "bsnet": "bsnet_batch_size"}
 WARM_UP_STEPS, TIMED_STEPS, TIMED_SECONDS = 2, 3, 2.0
 
 
@@ -47,6 +44,7 @@ def plan(run):
         backbone_weights="none",
         batch_norm="hold" if run.config.backbone.holds_batch_norm else "train",  # as with the weights that are not loaded here
         run_dir=os.path.join(run.directory, "dry_run"),  # which does not exist
+        steps_per_execution=1,  # since single steps are timed
     )
     estimator = _Estimator(dataclasses.replace(run, training=True, config=config.replace(xla=False)))  # XLA hides the graph of a step
     stages.build_bgsnet(estimator.run, estimator.fit, estimator.open_cache)
@@ -97,7 +95,7 @@ class _Estimator:
             step_bytes=graph_costs.peak_bytes(graph) + (1 + BATCHES_IN_FLIGHT) * batch_bytes,
             disk=(items + tested) * item_bytes,
         )
-        self._add(part, there)
+        self._add(part, there, "eval_batch_size")
         if run.config.meta.gnet and run.config.meta.meta:
             copies = 2 * items * general.num_elements() * 4  # in NumPy, and as a tensor
             _require("meta", held + copies, there, "memory for e_g of all views", f"--cache_views={settings.cache_views}")
@@ -108,11 +106,10 @@ class _Estimator:
         _say(f"estimating {name}")
         phase.prepare()
         optimizers = compile_phase(self.run, fit, phase).values()
-        batches = fit.dataset(0, 0, Share())
-        graph = fit.model.make_train_function().get_concrete_function(iter(batches)).graph
-        step_bytes = graph_costs.peak_bytes(graph) + BATCHES_IN_FLIGHT * _bytes(tf.nest.flatten(batches.element_spec))
+        graph, step_bytes = traced_step(fit)
+        batch = fit.dataset(0, 0, Share()).element_spec
         if stage == "bsnet":
-            specs = _summary_specs(self.run, batches.element_spec[0])
+            specs = _summary_specs(self.run, batch[0])
             summary_graph = tf.function(fit.model.weights_and_attributes).get_concrete_function(*specs).graph
             step_bytes = max(step_bytes, graph_costs.peak_bytes(summary_graph) + _bytes(specs))
         trained = [variable for group in fit.model.parameter_groups().values() for variable in group]
@@ -121,17 +118,16 @@ class _Estimator:
             name=name,
             epochs=phase.fitted,
             steps=phase.fitted * fit.steps,
-            images=_images(batches.element_spec),
+            images=_images(batch),
             parameters=sum(variable.shape.num_elements() for variable in trained),
             multiply_adds=graph_costs.multiply_adds(graph),
             held=held,
             step_bytes=step_bytes,
             disk=_bytes(fit.saved.weights) + sum(_bytes(optimizer.variables()) for optimizer in optimizers),
         )
-        self._add(part, there)
+        self._add(part, there, fit.size_flag)
 
-    def _add(self, part, there):
-        flag = BATCH_FLAGS[part.name.split()[0]]
+    def _add(self, part, there, flag):
         _require(part.name, part.estimated_peak, there, "memory", f"--{flag}={self.run.config.values()[flag]}")
         self.parts.append(part)
 

@@ -4,7 +4,7 @@ import time
 
 import tensorflow as tf
 
-from bgsnet_tf.scoring import graph_costs
+from bgsnet_tf.model import graph_costs
 from bgsnet_tf.text_table import format_table
 
 MEASURED_SECONDS = 2.0

@@ -10,8 +10,8 @@ import pandas as pd
 import tensorflow as tf
 
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.model import graph_costs
 from bgsnet_tf.model.bgsnet import BGSNet
-from bgsnet_tf.scoring import graph_costs
 
 
 def nested_attributes(bsnet, balanced):

@@ -1,6 +1,5 @@
 """What happens around the steps of Keras's `fit`: progress, checkpoints, TensorBoard."""
 
-import math
 import signal
 import time
 
@@ -8,13 +7,14 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from bgsnet_tf.errors import Interrupted
+from bgsnet_tf.private_api import take_tensors
 from bgsnet_tf.training.checkpoints import Position
 
 callbacks = tf.keras.callbacks
 
 
 class NotFinite(Exception):
-    """Says what is not finite after a step, as "the loss is nan".
+    """Says what is not finite after a step, as "the loss is not finite".
 
     Attributes:
       position: before the step.
@@ -30,10 +30,10 @@ class Reached(Exception):
 
 
 class _Located(callbacks.Callback):
-    """Base of callbacks that know where in the phase they are.
+    """Base of callbacks that know where in the phase they are, and make no call of several steps wait for its numbers.
 
     Args:
-      position: where `fit` starts, in the middle of an epoch or not.
+      position: where `fit` starts: at an epoch's begin, or in the middle of the only epoch that it fits.
       steps: in a whole epoch.
 
     Attributes:
@@ -42,11 +42,12 @@ class _Located(callbacks.Callback):
 
     def __init__(self, position, steps):
         super().__init__()
-        self.position, self.steps = position, steps
+        self.position, self.steps, self._first_step = position, steps, position.step
+        take_tensors(self)
 
     def on_train_batch_end(self, batch, logs=None):
-        epoch, step = self.position
-        self.position = Position(epoch, step + 1) if step + 1 < self.steps else Position(epoch + 1)
+        done = self._first_step + batch + 1  # Keras counts what this epoch of `fit` has done, whatever a call holds
+        self.position = Position(self.position.epoch, done) if done < self.steps else Position(self.position.epoch + 1)
 
 
 class Progress(_Located):
@@ -69,7 +70,7 @@ class Progress(_Located):
 
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch)
-        self.bar.update()
+        self.bar.update(self.steps * self.position.epoch + self.position.step - self.bar.n)
 
     def on_epoch_end(self, epoch, logs=None):
         shown = {name: f"{logs[name]:.3g}" for name in ("loss", "accuracy", "T", "H") if name in logs}
@@ -80,16 +81,22 @@ class Progress(_Located):
 
 
 class RequireFinite(_Located):
-    """Raises `NotFinite` after a step whose loss is not finite."""
+    """Raises `NotFinite` after a call in which the loss of a step was not finite."""
+
+    def on_train_begin(self, logs=None):
+        self.start = self.position
+        self.model.finite_steps.reset()
 
     def on_train_batch_end(self, batch, logs=None):
-        if not math.isfinite(logs["loss"]):
-            raise NotFinite(self.position, f"the loss is {logs['loss']}")
         super().on_train_batch_end(batch)
+        before = self.model.finite_steps.before_failure()
+        if before is not None:
+            epochs, step = divmod(self.start.step + before, self.steps)
+            raise NotFinite(Position(self.start.epoch + epochs, step), "the loss is not finite")
 
 
 class StopBefore(_Located):
-    """Raises `Reached` before a step.
+    """Raises `Reached` before a step, where every call holds one.
 
     Args:
       last: position before that step.
@@ -146,7 +153,6 @@ class SaveProgress(_Located):
         self.saved_at = time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
-        self.before, self.loss = self.position, logs["loss"]
         super().on_train_batch_end(batch)
         if self.position.step:
             self._save_if_due()
@@ -178,9 +184,14 @@ class SaveProgress(_Located):
         self.saved_at = time.monotonic()
 
     def _require_finite(self):
-        """A finite loss can have a gradient that is not: what it has made of the weights is no state to go back to."""
+        """A finite loss can have a gradient that is not: what it has made of the weights is no state to go back to.
+
+        It is the last step's, since a step with such weights has a loss that is not finite.
+        """
         if not all(bool(tf.reduce_all(tf.math.is_finite(variable))) for variable in self.checkpoints.numbers()):
-            raise NotFinite(self.before, f"the loss is {self.loss}, but weights are not finite")
+            epoch, step = self.position
+            before = Position(epoch, step - 1) if step else Position(epoch - 1, self.steps - 1)
+            raise NotFinite(before, "the loss is finite, but weights are not")
 
 
 class CountEpochs(callbacks.Callback):

@@ -11,8 +11,13 @@ import bgsnet_tf
 PACKAGE = os.path.dirname(bgsnet_tf.__file__)
 
 
-def first_bad_tensor(model, batch):
+def first_bad_tensor(model, batch, strategy):
     """Runs a model's `train_step` operation by operation, which changes the model, until an output is not finite.
+
+    Args:
+      model: a `GroupedModel`.
+      batch: of that step.
+      strategy: of one replica, under which the model was made.
 
     Returns:
       Its description: a weight, an input, or the operation with its shape, its layer and the line of this project
@@ -27,7 +32,7 @@ def first_bad_tensor(model, batch):
     tf.config.run_functions_eagerly(True)
     tf.debugging.enable_check_numerics()
     try:
-        model.train_step(batch)
+        strategy.run(model.train_step, args=(batch,))
     except tf.errors.InvalidArgumentError as error:
         return _describe(error)
     finally:

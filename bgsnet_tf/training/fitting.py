@@ -16,9 +16,12 @@ import tensorflow as tf
 from bgsnet_tf import interruption
 from bgsnet_tf.data.batches import Share
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.model import graph_costs
 from bgsnet_tf.model.grouped import GroupedModel
-from bgsnet_tf.training import callbacks, diagnosis, optimizers, strategy, trackers
+from bgsnet_tf.training import callbacks, devices, diagnosis, memory, optimizers, strategy, trackers
 from bgsnet_tf.training.checkpoints import BEST, PhaseCheckpoints, Position
+
+BATCHES_IN_FLIGHT = 3  # two prefetched, one being put together
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Fit:
       optimizer: name.
       rates: parameter group to learning rate.
       weight_decay: of all groups.
+      size_flag: name of the flag that says how much a step holds.
       score: function to a dict of validation figures, for after every epoch.
       start: gives the model the weights it starts from, once, where those of its construction are not all.
       takes_best: inside the validation split, the stage ends with the weights of its best epoch by AUSUC, not of its last.
@@ -69,6 +73,7 @@ class Fit:
     optimizer: str
     rates: Mapping[str, float]
     weight_decay: float
+    size_flag: str
     score: Callable[[], Mapping[str, float]]
     start: Callable[[], None] = lambda: None
     takes_best: bool = False
@@ -97,7 +102,8 @@ def fit_stage(run, stage, fit, phases):
     stage.start()
     for phase in left:
         phase.prepare()
-        _fit_phase(run, stage, fit, phase, first_epochs[phase])
+        with memory.naming_shortage(f"{stage.name} {phase.name}", run.config, fit.size_flag, functools.partial(_estimate, run, fit)):
+            _fit_phase(run, stage, fit, phase, first_epochs[phase])
     if _best(run, stage, fit):
         _end_with_best(run, stage, fit, last)
     strategy.settle(run.strategy, fit.saved.variables)
@@ -111,8 +117,24 @@ def compile_phase(run, fit, phase):
         name: optimizers.make(fit.optimizer, fit.rates[name], weight_decay=fit.weight_decay, variables=variables, **schedule)
         for name, variables in fit.model.parameter_groups().items()
     }
-    fit.model.compile(by_group, jit_compile=run.config.run.xla)
+    fit.model.compile(by_group, jit_compile=run.config.run.xla, steps_per_execution=devices.steps_per_execution(run.config.run))
     return by_group
+
+
+def traced_step(fit):
+    """The graph of a training step of a compiled model on whole batches, and the bytes that such a step takes beside what is held."""
+    batches = fit.dataset(0, 0, Share())
+    graph = fit.model.make_train_function().get_concrete_function(iter(batches)).graph
+    batch_bytes = sum(spec.shape.num_elements() * spec.dtype.size for spec in tf.nest.flatten(batches.element_spec))
+    return graph, graph_costs.peak_bytes(graph) + BATCHES_IN_FLIGHT * batch_bytes
+
+
+def _estimate(run, fit):
+    """Bytes of a step, None where several replicas share it."""
+    if run.strategy.num_replicas_in_sync > 1:
+        return None
+    fit.model.compile(fit.model.group_optimizers)  # XLA, and several steps a call, hide what a step holds
+    return traced_step(fit)[1]
 
 
 def _best(run, stage, fit):
@@ -161,7 +183,7 @@ def _fit_from(run, stage, fit, phase, first_epoch, position, last_callback):
         end = position.epoch + 1 if position.step else phase.fitted
         displays = _displays(run, stage, fit, phase, position) if run.worker.is_chief else []
         fit.model.fit(
-            _distributed(run.strategy, functools.partial(fit.dataset, first_epoch + position.epoch, position.step)),
+            distributed(run.strategy, functools.partial(fit.dataset, first_epoch + position.epoch, position.step)),
             initial_epoch=first_epoch + position.epoch,
             epochs=first_epoch + end,
             steps_per_epoch=fit.steps - position.step,
@@ -180,7 +202,8 @@ def _fit_from(run, stage, fit, phase, first_epoch, position, last_callback):
 
 def _score(run, fit):
     strategy.settle(run.strategy, fit.saved.variables)
-    return fit.score()
+    with memory.naming_shortage("validation scores", run.config, "eval_batch_size"):
+        return fit.score()
 
 
 def _displays(run, stage, fit, phase, position):
@@ -189,8 +212,8 @@ def _displays(run, stage, fit, phase, position):
     return [progress, callbacks.EpochSummary(os.path.join(run.logs(stage.name), "train")), *tracked]
 
 
-def _distributed(devices, dataset):
-    """The form for a strategy's `devices` of `dataset`, a function from a `Share`: every process makes its own share alone."""
+def distributed(over, dataset):
+    """The form for the strategy `over` of `dataset`, a function from a `Share`: every process makes its own share alone."""
 
     def of_process(context):
         total = context.num_replicas_in_sync
@@ -199,7 +222,7 @@ def _distributed(devices, dataset):
         # Known to be endless, it is not asked at every step, in all processes, whether it has ended.
         return own.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
-    return devices.distribute_datasets_from_function(of_process)
+    return over.distribute_datasets_from_function(of_process)
 
 
 def _explain(run, stage, fit, phase, first_epoch, checkpoints, failure):
@@ -207,12 +230,13 @@ def _explain(run, stage, fit, phase, first_epoch, checkpoints, failure):
     failed, tensor = failure.position, None
     if run.strategy.num_replicas_in_sync == 1:
         print(f"{stage.name} {phase.name}: {failure}; repeating the steps since the last checkpoint to see why")
+        fit.model.steps_per_execution = 1
         try:
             stop = functools.partial(callbacks.StopBefore, failed, fit.steps)
             _fit_from(run, stage, fit, phase, first_epoch, checkpoints.restore(), stop)
         except callbacks.Reached:
             batch = next(iter(fit.dataset(first_epoch + failed.epoch, failed.step, Share())))
-            tensor = diagnosis.first_bad_tensor(fit.model, batch)
+            tensor = diagnosis.first_bad_tensor(fit.model, batch, run.strategy)
         except callbacks.NotFinite:
             pass  # an earlier step this time: operations that are not deterministic
     return (

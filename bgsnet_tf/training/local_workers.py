@@ -3,11 +3,13 @@
     python -m bgsnet_tf.training.local_workers --workers=2 --flagfile=configs/demo.flags --run_dir=runs/demo2
 
 Every process is `python -m bgsnet_tf.train --strategy=multi_worker` with the same flags and a TF_CONFIG of its own. Output of all but
-the chief is marked with the worker's number. When one ends with an error, the others are ended too.
+the chief is marked with the worker's number. When one ends with an error, the others are ended too. Where the machine has GPUs,
+every process gets one of its own.
 """
 
 import json
 import os
+import pathlib
 import socket
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from absl import flags
 
 from bgsnet_tf import cli, config
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.training.devices import device_files
 
 GRACE = 60  # seconds for a worker to save when another one has ended
 
@@ -26,7 +29,8 @@ def main():
     given = [f"--{name}={value}" for name, value in settings.replace(strategy="multi_worker").values().items()]
     given += ["--trust_backbone"] * settings.backbone.trust_backbone
     addresses = free_addresses(flags.FLAGS.workers)
-    workers = [_start(given, addresses, index) for index in range(len(addresses))]
+    gpus = gpu_of_each(len(addresses))
+    workers = [_start(given, addresses, index, gpus[index]) for index in range(len(addresses))]
     echoes = [threading.Thread(target=_echo, args=(index, worker.stdout)) for index, worker in enumerate(workers) if index]
     for echo in echoes:
         echo.start()
@@ -43,6 +47,21 @@ def main():
         raise UserError(f"the workers ended with status {', '.join(map(str, statuses))}; the same command continues the run")
 
 
+def gpu_of_each(workers, root=pathlib.Path("/")):
+    """The environment's addition for every worker: a GPU of its own among those that this process sees; none where there is none.
+
+    Raises:
+      UserError: where some would go without: two processes cannot add up their gradients on one GPU.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = [str(i) for i in range(len(device_files(root)))] if visible is None else [name for name in visible.split(",") if name]
+    if not gpus or gpus[0] == "-1":
+        return [{}] * workers
+    if len(gpus) < workers:
+        raise UserError(f"--workers={workers}: every process needs a GPU of its own, and there are {len(gpus)}; give at most as many")
+    return [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus[:workers]]
+
+
 def free_addresses(count):
     """That many addresses of this machine, "127.0.0.1:PORT", on which nothing listens now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
@@ -52,10 +71,11 @@ def free_addresses(count):
     return addresses
 
 
-def _start(given, addresses, index):
+def _start(given, addresses, index, gpu):
     task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
     output = {} if index == 0 else {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen([sys.executable, "-m", "bgsnet_tf.train", *given], env={**os.environ, "TF_CONFIG": json.dumps(task)}, **output)
+    environment = {**os.environ, **gpu, "TF_CONFIG": json.dumps(task)}
+    return subprocess.Popen([sys.executable, "-m", "bgsnet_tf.train", *given], env=environment, **output)
 
 
 def _echo(index, lines):

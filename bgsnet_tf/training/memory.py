@@ -8,6 +8,7 @@ import resource
 import psutil
 import tensorflow as tf
 
+from bgsnet_tf.errors import UserError
 from bgsnet_tf.private_api import gpu_memory_limit
 
 CLEAR_REFS = pathlib.Path("/proc/self/clear_refs")
@@ -15,6 +16,9 @@ CGROUPS = pathlib.Path("/sys/fs/cgroup")
 # Of both versions of control groups: folder below CGROUPS, limit, use, and the page cache's share of it, which the kernel gives back.
 _VERSION_1 = "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
 _VERSION_2 = "", "memory.max", "memory.current", "inactive_file"
+
+# How TensorFlow words a lack of memory that it does not raise as such: CUDA's own error, and cuDNN's where no algorithm has room.
+_SHORTAGE = re.compile(r"out of memory|OUT_OF_MEMORY|OOM when allocating|[Nn]o algorithm worked|CUBLAS_STATUS_ALLOC_FAILED")
 
 
 def of_device():
@@ -44,6 +48,34 @@ def peak():
         (line,) = re.findall(r"VmHWM:\s+(\d+) kB", pathlib.Path("/proc/self/status").read_text())
         return 1024 * int(line)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@contextlib.contextmanager
+def naming_shortage(what, config, flag, step_bytes=lambda: None):
+    """Turns TensorFlow's error about memory into a `UserError`.
+
+    Args:
+      what: that runs, as "finetune all".
+      config: `Config` of the run.
+      flag: name of the one that lowers what it needs.
+      step_bytes: function without arguments to an estimate of what one step of it takes, None where there is none.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if not (isinstance(error, tf.errors.ResourceExhaustedError) or _SHORTAGE.search(str(error))):
+            raise
+        held, there = of_device()
+        device = "the GPU's memory" if tf.config.list_logical_devices("GPU") else "memory"
+        estimate = None
+        with contextlib.suppress(tf.errors.OpError):  # tracing may want memory too
+            estimate = step_bytes()
+        needs = f"a step is estimated to take {estimate / 1e9:.2f} GB" if estimate else "--dry_run estimates what it takes"
+        said = re.search(r"OOM when allocating.*", str(error)) or re.search(r"\S.*", str(error))  # Keras puts lines before
+        raise UserError(
+            f"{what}: out of memory ({said[0][:150]}); {held / 1e9:.2f} of {there / 1e9:.2f} GB of {device} "
+            f"are in use, {needs}; lower --{flag}={config.values()[flag]}"
+        ) from error
 
 
 def main_memory_left(groups=None):

@@ -15,7 +15,7 @@ from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.model.bsnet import BSNet, phases
 from bgsnet_tf.model.gnet import MetaGNet, SupervisedGNet
 from bgsnet_tf.model.layers import Predictor, Standardization
-from bgsnet_tf.training import callbacks, run_folder, starts, strategy
+from bgsnet_tf.training import callbacks, memory, run_folder, starts, strategy
 from bgsnet_tf.training.balance_summary import BalanceSummary
 from bgsnet_tf.training.checkpoints import StageFolder
 from bgsnet_tf.training.fitting import Fit, FitPhase, fit_stage
@@ -45,12 +45,17 @@ def build_bgsnet(run, train=fit_stage, open_cache=None):
 
 
 def _build_bgsnet(run, train, open_cache):
-    gnet, finetuned = finetune(run, train)
+    with memory.naming_shortage("the backbone", run.config, "image_size"):
+        gnet, finetuned = finetune(run, train)
     finetuned_predictor = gnet.predictor.get_weights()  # which `meta` changes
     cache = functools.cache(functools.partial(open_cache, run, gnet, finetuned))  # only built if a stage asks for it
     if run.config.meta.gnet and run.config.meta.meta:
-        meta(run, gnet, finetuned, cache, train)
-    bsnet = train_bsnet(run, gnet, finetuned, finetuned_predictor, cache, train) if run.config.bsnet.bsnet else None
+        with memory.naming_shortage("e_g of all views for meta", run.config, "cache_views"):
+            meta(run, gnet, finetuned, cache, train)
+    bsnet = None
+    if run.config.bsnet.bsnet:
+        with memory.naming_shortage("the network of bsnet", run.config, "submodules"):
+            bsnet = train_bsnet(run, gnet, finetuned, finetuned_predictor, cache, train)
     return BGSNet(gnet.trunk, gnet.tail, gnet.predictor if run.config.meta.gnet else None, bsnet)
 
 
@@ -117,7 +122,8 @@ def finetune(run, train=fit_stage):
     steps = _steps(run, "finetune_batch_size", settings.finetune_batch_size)
     rates = {"heads": settings.finetune_lr, "backbone": settings.finetune_backbone_lr}
     start = functools.partial(starts.start_gnet, run, gnet)
-    fit = Fit(gnet, gnet, steps, dataset, settings.finetune_optimizer, rates, settings.finetune_weight_decay, score, start, True)
+    decay, size_flag = settings.finetune_weight_decay, "finetune_batch_size"
+    fit = Fit(gnet, gnet, steps, dataset, settings.finetune_optimizer, rates, decay, size_flag, score, start, True)
     stop_of_heads = min(settings.finetune_stop or settings.epochs, settings.finetune_head_epochs)
     stop_of_all = (settings.finetune_stop or settings.epochs) - stop_of_heads
     phases = [
@@ -167,19 +173,20 @@ def feature_cache(run, gnet, finetuned, test_rows=False):
     def compute(positions):
         return strategy.each_batch(run.strategy, embed, images.image_batches(benchmark, items[positions], run.views, batch_size, views))
 
-    return trunk_cache.open_or_build(
-        directory=os.path.join(run.directory, "cache", "test" if test_rows else "train"),
-        fingerprint=hashlib.sha256(repr(depends_on).encode()).hexdigest(),
-        items=len(items),
-        views=views,
-        batch_size=batch_size,
-        compute=compute,
-        dtype=settings.cache_dtype,
-        description="feature cache",
-        worker=run.worker.index,
-        workers=run.worker.count,
-        wait=run.wait_for_workers,
-    )
+    with memory.naming_shortage("feature cache", run.config, "eval_batch_size"):
+        return trunk_cache.open_or_build(
+            directory=os.path.join(run.directory, "cache", "test" if test_rows else "train"),
+            fingerprint=hashlib.sha256(repr(depends_on).encode()).hexdigest(),
+            items=len(items),
+            views=views,
+            batch_size=batch_size,
+            compute=compute,
+            dtype=settings.cache_dtype,
+            description="feature cache",
+            worker=run.worker.index,
+            workers=run.worker.count,
+            wait=run.wait_for_workers,
+        )
 
 
 def meta(run, gnet, finetuned, cache, train=fit_stage):
@@ -208,7 +215,8 @@ def meta(run, gnet, finetuned, cache, train=fit_stage):
     def score():
         return run.score(gnet.predictor(cache(test_rows=True).general).numpy())
 
-    fit = Fit(model, gnet.predictor, settings.meta_steps, dataset, settings.meta_optimizer, {"heads": settings.meta_lr}, 0.0, score)
+    rates = {"heads": settings.meta_lr}
+    fit = Fit(model, gnet.predictor, settings.meta_steps, dataset, settings.meta_optimizer, rates, 0.0, "meta_tasks", score)
     train(run, stage, fit, [FitPhase("episodes", settings.meta_epochs)])
 
 
@@ -272,7 +280,7 @@ def train_bsnet(run, gnet, finetuned, finetuned_predictor, cache, train=fit_stag
 
     steps = _steps(run, "bsnet_batch_size", settings.bsnet_batch_size)
     rates = {"heads": settings.bsnet_lr, "tails": settings.tail_lr, "gates": settings.gate_lr}
-    fit = Fit(bsnet, bsnet, steps, dataset, settings.bsnet_optimizer, rates, settings.bsnet_weight_decay, score)
+    fit = Fit(bsnet, bsnet, steps, dataset, settings.bsnet_optimizer, rates, settings.bsnet_weight_decay, "bsnet_batch_size", score)
     watch = functools.partial(_bsnet_callbacks, run, gnet, cache)
     train(run, stage, fit, [FitPhase(phase.name, phase.epochs, functools.partial(bsnet.enter, phase), watch) for phase in style])
     return bsnet

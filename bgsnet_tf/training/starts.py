@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from bgsnet_tf.data import images
 from bgsnet_tf.evaluation import eszsl
-from bgsnet_tf.training import strategy
+from bgsnet_tf.training import memory, strategy
 
 OPEN_SHARE, OPEN_BIAS = 0.01, 3.0  # of the random kernel, and sigmoid(3) = .95: assumptions
 
@@ -54,4 +54,5 @@ def pooled(run, embed, rows, description):
     size = run.config.evaluation.eval_batch_size
     batches = images.image_batches(run.benchmark, images.items_of(rows), run.views, size)
     found = strategy.each_batch(run.strategy, embed, batches)
-    return np.concatenate(list(tqdm(found, total=-(-len(rows) // size), desc=description, unit=" batches", mininterval=1)))
+    with memory.naming_shortage(description, run.config, "eval_batch_size"):
+        return np.concatenate(list(tqdm(found, total=-(-len(rows) // size), desc=description, unit=" batches", mininterval=1)))

@@ -38,7 +38,7 @@ def make(name):
     Args:
       name: one_device; mirrored (all visible GPUs, or all logical CPUs where there is none); multi_worker (the
         processes of TF_CONFIG, each with all its GPUs); auto: multi_worker where TF_CONFIG names more than one
-        process, else mirrored where there are more GPUs than one, else one_device.
+        process, else mirrored where there are more GPUs than one, else one_device. A GPU gets its batches ahead of time.
 
     Raises:
       UserError: where TF_CONFIG is needed and missing or malformed.
@@ -49,10 +49,10 @@ def make(name):
         if not _workers():
             raise UserError("--strategy=multi_worker needs TF_CONFIG in the environment; docs/distributed.md shows one")
         return tf.distribute.MultiWorkerMirroredStrategy()
+    gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
     if name == "mirrored":
-        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-        return tf.distribute.MirroredStrategy([device.name for device in devices])
-    return tf.distribute.get_strategy()
+        return tf.distribute.MirroredStrategy(gpus or [device.name for device in tf.config.list_logical_devices("CPU")])
+    return tf.distribute.OneDeviceStrategy(gpus[0]) if gpus else tf.distribute.get_strategy()
 
 
 def _workers():

@@ -12,7 +12,7 @@ SHAPES = Shapes(submodules=2, batch=2)
 
 
 def test_multiply_adds_of_a_tail_are_the_graphs():
-    convolutions = [layer for layer in bsnet_step.resnet101_tail().graph.layers if isinstance(layer, tf.keras.layers.Conv2D)]
+    convolutions = [layer for layer in bsnet_step.resnet101_tail(Shapes()).graph.layers if isinstance(layer, tf.keras.layers.Conv2D)]
     forward = sum(np.prod(layer.kernel.shape) * np.prod(layer.output_shape[1:3]) for layer in convolutions)
     without_gradient = sum(np.prod(layer.kernel.shape) * 49 for layer in convolutions if layer.kernel.shape[2] == 1024)
     heads = bsnet_step.multiply_adds(Shapes(1, 1)) - (3 * forward - without_gradient)
@@ -24,7 +24,7 @@ def test_the_tail_is_keras_resnet101s():
     def kernels(tail):
         return sorted(tuple(w.shape) for w in tail.weights)
 
-    assert kernels(bsnet_step.resnet101_tail()) == kernels(build("ResNet101", "none", 224)[1])
+    assert kernels(bsnet_step.resnet101_tail(Shapes())) == kernels(build("ResNet101", "none", 224)[1])
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from bgsnet_tf import files
 from bgsnet_tf.data import trunk_cache
@@ -67,6 +68,15 @@ def test_float16_cache_is_the_rounded_one(tmp_path):
     cache, _ = build(tmp_path, dtype="float16")
     assert cache.dtype == np.float16 and cache.general.dtype == np.float32
     np.testing.assert_array_equal(everything(cache)[0], (IMAGES * 2).astype(np.float16))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_batches_go_to_the_device_in_the_type_of_the_cache(tmp_path, dtype):
+    cache, _ = build(tmp_path, dtype=dtype)
+    items = tf.data.Dataset.from_tensors(np.array([[7, 1], [0, 0]]))
+    (((features, general), _),) = trunk_cache.cached_batches(cache, np.zeros(8, np.int32), items)
+    assert features.dtype == dtype and general.dtype == tf.float32
+    np.testing.assert_array_equal(features, (IMAGES[[22, 0]] * 2).astype(dtype))
 
 
 def test_gather_takes_rows_and_views(tmp_path):

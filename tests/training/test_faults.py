@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import re
 
 import pytest
 import tensorflow as tf
@@ -13,7 +14,9 @@ from bgsnet_tf import commands, files
 from bgsnet_tf.data import images
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.training import stages
+from bgsnet_tf.model.grouped import GroupedModel
+from bgsnet_tf.training import memory, stages
+from bgsnet_tf.training.fitting import Fit, FitPhase, fit_stage
 from bgsnet_tf.training.run import Run
 from tests.programs import run
 from tests.training.conftest import attributes, train
@@ -122,16 +125,57 @@ def test_an_infinite_gradient_of_a_finite_loss_is_not_saved(copied):
     """The step has a finite loss; what it makes of the weights has none."""
     without_stages(copied, "finetune", "meta", "bsnet")
     broken = copied.replace(finetune_lr=3e38, finetune_optimizer="SGD", finetune_weight_decay=0.0, warmup=0.0, checkpoint_every=0.0)
-    with pytest.raises(UserError, match=r"finetune heads: the loss is [\d.]+, but weights are not finite at step 1 of .* --redo=finetune"):
+    with pytest.raises(UserError, match=r"finetune heads: the loss is finite, but weights are not at step 1 of .* --redo=finetune"):
         train(broken)
     assert os.listdir(pathlib.Path(broken.run.run_dir, "checkpoints", "finetune", "heads")) == ["000000-000000"]
 
 
-def test_running_out_of_memory_is_no_bad_image(copied, monkeypatch):
-    monkeypatch.setattr(stages, "build_bgsnet", lambda run: tf.zeros([10**15]))
+def test_a_backbone_that_memory_does_not_hold_names_the_flag_and_no_image_is_decoded(copied, monkeypatch):
     monkeypatch.setattr(images, "find_unusable", None)
-    with pytest.raises(UserError, match="out of memory"):
-        commands.fit(copied)
+    large = without_stages(copied, "finetune", "meta", "bsnet").replace(image_size=10**6, resize=10**6)
+    with pytest.raises(
+        UserError, match=r"^the backbone: out of memory .* of [\d.]+ GB of memory are in use, .*; lower --image_size=1000000$"
+    ):
+        commands.fit(large)
+
+
+class Hungry(GroupedModel):
+    """Its training step wants more memory than there is."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = tf.Variable(1.0)
+
+    def parameter_groups(self):
+        return {"heads": [self.weight]}
+
+    def train_step(self, data):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(self.weight * tf.ones([2**21 * data.shape[0], 1]) * tf.ones([1, 2**20]))
+        self.apply_gradients(tape, loss)
+        return {"loss": loss}
+
+
+def test_a_step_that_memory_does_not_hold_names_stage_flag_and_estimate(tiny_config, monkeypatch):
+    monkeypatch.setattr(images, "find_unusable", None)
+    model = Hungry()
+    data = tf.data.Dataset.from_tensors(tf.zeros([8])).repeat()
+    fit = Fit(model, model, 3, lambda *start: data, "SGD", {"heads": 0.1}, 0.0, "meta_tasks", dict)
+    run = Run(tiny_config.replace(meta_tasks=8), load_benchmark(tiny_config.data), training=True)
+    with pytest.raises(UserError) as failure:
+        fit_stage(run, run.begin_seeded("meta", {}), fit, [FitPhase("episodes", 1)])
+    told = str(failure.value)
+    assert told.startswith("meta episodes: out of memory (OOM when allocating") and told.endswith("; lower --meta_tasks=8")
+    (estimate,) = re.findall(r"a step is estimated to take ([\d.]+) GB", told)
+    assert 1 <= float(estimate) / (2**44 * 4 / 1e9) <= 3  # the product, and its gradient
+
+
+def test_cudas_own_words_for_it_are_known(tiny_config):
+    for words in ("No algorithm worked!", "CUDA_ERROR_OUT_OF_MEMORY: out of memory"):
+        with pytest.raises(UserError, match="cache: out of memory"), memory.naming_shortage("cache", tiny_config, "eval_batch_size"):
+            raise tf.errors.NotFoundError(None, None, words)
+    with pytest.raises(tf.errors.NotFoundError), memory.naming_shortage("cache", tiny_config, "eval_batch_size"):
+        raise tf.errors.NotFoundError(None, None, "red_1.jpg; No such file or directory")
 
 
 def test_results_that_cannot_be_written_are_printed_and_one_line(copied, capsys):
@@ -158,7 +202,7 @@ def _flip_a_byte(path):
 def test_a_loss_that_is_not_finite_names_step_stage_and_tensor(copied):
     without_stages(copied, "bsnet")
     broken = copied.replace(tail_lr=1e30, bsnet_lr=1e30, checkpoint_every=0.0)
-    with pytest.raises(UserError, match=r"bsnet gates: the loss is nan at step \d of epoch 1; the first tensor that is not finite is "):
+    with pytest.raises(UserError, match=r"gates: the loss is not finite at step \d of epoch 1; the first tensor that is not finite is "):
         train(broken)
     assert stage_state(broken, "bsnet")["digest"] is None
     assert list(pathlib.Path(broken.run.run_dir, "checkpoints", "bsnet", "gates").iterdir())

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bgsnet_tf.model.grouped import FiniteSteps
 from bgsnet_tf.training import strategy
 from bgsnet_tf.training.local_workers import free_addresses
 from tests.programs import Program
@@ -99,7 +100,7 @@ def assert_close(found, expected):
 
 
 def test_two_replicas_in_one_process_equal_one(one, tmp_path):
-    settings = one[0].replace(strategy="mirrored", run_dir=str(tmp_path / "run"))
+    settings = one[0].replace(strategy="mirrored", run_dir=str(tmp_path / "run"), steps_per_execution=2)
     finish(start(settings, replicas=2))
     assert_close(weights(settings), one[1])
 
@@ -119,13 +120,15 @@ def test_what_several_replicas_cannot_do_is_said_before_the_first_step(tmp_path,
     assert not pathlib.Path(settings.run.run_dir).exists()
 
 
-def averages():
-    """(before, after) `settle`: the moving mean of a batch norm on each of two replicas that have seen other images, and as a whole.
-
-    Needs a process in which TensorFlow has not begun.
-    """
+def two_cpus():
+    """Needs a process in which TensorFlow has not begun."""
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
-    devices = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+def averages():
+    """(before, after) `settle`: the moving mean of a batch norm on each of two replicas that have seen other images, and as a whole."""
+    devices = two_cpus()
     with devices.scope():
         norm, counted = tf.keras.layers.BatchNormalization(momentum=0.5), tf.keras.metrics.Sum()
         norm.build([None, 1])
@@ -142,18 +145,35 @@ def averages():
     return found
 
 
-def _images_of_replica(context):
-    return tf.fill([2, 1], 4.0 * context.replica_id_in_sync_group)
-
-
 def test_replicas_settle_on_the_mean_of_their_averages():
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         before, after = pool.submit(averages).result()
     assert before == (0.0, 2.0, 1.0, 3.0) and after == (1.0, 1.0, 1.0, 3.0)
 
 
+def counted():
+    """`before_failure` after each of four steps, the third of which has a loss that is not finite on one replica of two."""
+    devices, found = two_cpus(), []
+    with devices.scope():
+        finite_steps = FiniteSteps()
+        for bad in (0, 0, 1, 0):
+            losses = [1.0, float("nan") if bad else 1.0]
+            values = devices.experimental_distribute_values_from_function(
+                lambda context, losses=losses: tf.constant(losses[context.replica_id_in_sync_group])
+            )
+            devices.run(tf.function(finite_steps.note), args=(values,))
+            found.append(finite_steps.before_failure())
+        finite_steps.reset()
+        return [*found, finite_steps.before_failure()]
+
+
+def test_a_loss_that_is_not_finite_on_one_replica_counts_for_all():
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(counted).result() == [None, None, 2, 2, None]
+
+
 def test_two_processes_equal_one(one, tmp_path):
-    settings = one[0].replace(strategy="multi_worker", run_dir=str(tmp_path / "run"))
+    settings = one[0].replace(strategy="multi_worker", run_dir=str(tmp_path / "run"), steps_per_execution=2)
     addresses = free_addresses(2)
     finish(*(start(settings, 1, task, addresses) for task in range(2)))
     assert_close(weights(settings), one[1])

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from bgsnet_tf.scoring import graph_costs
+from bgsnet_tf.model import graph_costs
 
 SIZE = 1000
 BYTES = 4 * SIZE
