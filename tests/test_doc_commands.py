@@ -61,7 +61,8 @@ def test_every_flag_that_is_mentioned_exists(answers, page):
         known |= {
             name
             for path in (ROOT / "benchmarks").rglob("*.py")
-            for name in re.findall(r'"--([a-z-]+)"|DEFINE_\w+\(\s*"(\w+)"', path.read_text())
+            for names in re.findall(r'"--([a-z-]+)"|DEFINE_\w+\(\s*"(\w+)"', path.read_text())
+            for name in names
         }
     assert doc_commands.flags_of((ROOT / page).read_text(encoding="utf-8")) - known == set()
 
