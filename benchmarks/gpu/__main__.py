@@ -3,7 +3,7 @@
 python -m benchmarks.gpu [--results=DIR] [--tiny]
 
 It ends in two tables and two files, gpu_checks.json and gpu_rates.json, and with a status that is not 0 where a check fails.
-`--tiny` runs the same lines on a CPU in seconds, so that they run where a GPU is; its figures say nothing. Nobody has run this on a
+`--tiny` runs the same lines on a CPU in a minute or two, so that they run where a GPU is; its figures say nothing. Nobody has run this on a
 GPU yet.
 """
 

@@ -1,15 +1,39 @@
-"""The command for a machine with GPUs runs to its end on a CPU: every check and every form, from the command line."""
+"""The command for a machine with GPUs on a CPU: its forms and losses; the whole of it, which XLA makes long, is slow."""
 
 import json
 import os
 import subprocess
 import sys
 
+import numpy as np
+import pytest
+import tensorflow as tf
+
 from benchmarks import harness
+from benchmarks.gpu import checks
 from benchmarks.gpu.rates import TINY, rows_of
 from tests.conftest import ROOT
 
 
+def test_every_form_that_xla_does_not_compile_runs():
+    try:
+        for row in rows_of(TINY):
+            if "XLA" not in row.form and "PyTorch" not in row.form:
+                assert np.isfinite(row.prepare()()), row
+                tf.keras.mixed_precision.set_global_policy("float32")
+    finally:
+        tf.keras.mixed_precision.set_global_policy("float32")
+
+
+def test_losses_of_every_stage_are_the_same_twice():
+    expected, found = (checks.losses(tf.distribute.OneDeviceStrategy("CPU:0")) for _ in range(2))
+    assert list(found) == ["finetune all", "meta episodes", "bsnet parallel"]
+    for stage, values in expected.items():
+        assert len(values) == checks.STEPS and len(set(values)) > checks.STEPS / 2
+        np.testing.assert_allclose(found[stage], values, rtol=checks.LIMIT)
+
+
+@pytest.mark.slow
 def test_the_tiny_run_checks_two_devices_and_tries_every_form(tmp_path):
     command = [sys.executable, "-m", "benchmarks.gpu", "--tiny", f"--results={tmp_path}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
