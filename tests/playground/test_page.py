@@ -168,6 +168,7 @@ def test_a_made_class_wins_at_once_and_without_the_server(exported, model, page)
     for k, value in enumerate(wanted):
         low, high = (float(page.get_attribute(f"#attribute-{k}", end)) for end in ("min", "max"))
         page.fill(f"#attribute-{k}", str(np.clip(value / np.abs(wanted).max(), low, high)))
+    page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")  # the page draws once a frame
     vector = [float(page.input_value(f"#attribute-{k}")) for k in range(4)]
     benchmark = exported.benchmark
     table = pd.DataFrame(benchmark.attributes, list(benchmark.class_names), benchmark.attribute_names)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import scipy.io
 
-from bgsnet_tf import commands
+from bgsnet_tf import commands, delta_choice
 from bgsnet_tf.config import BSNetConfig, Config, DataConfig, RunConfig
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.files import read_json
 
 CLASSES, SEEN, ROWS, ATTRIBUTES, WIDTH = 30, 20, 20, 6, 40
 
@@ -61,7 +62,8 @@ def test_reaches_what_the_construction_allows(config):
     output = io.StringIO()
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(output):
         commands.train(config.replace(calibrate=True))
-        results = commands.evaluate(config.replace(delta=1.0, delta_general=1.0))
+        chosen = delta_choice.with_choices(config, read_json(os.path.join(delta_choice.validation_run(config).run.run_dir, "results.json")))
+        results = commands.evaluate(chosen.replace(delta=1.0, delta_general=1.0))
     benchmark = load_benchmark(config.data)
     means = np.linalg.lstsq(benchmark.phi[benchmark.labels], benchmark.features, rcond=None)[0]  # the construction itself
     distances = np.square(benchmark.features[:, None] - (benchmark.phi @ means)[None]).sum(axis=2)
