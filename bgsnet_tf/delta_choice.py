@@ -35,10 +35,22 @@ def choices(results):
     return {"finetune_stop": 0 if best == len(ausuc) else best, **deltas}
 
 
+def _earlier_results(config):
+    """The results of the validation run of `config`; None where they are not there, or damaged."""
+    found = files.read_json(os.path.join(validation_run(config).run.run_dir, "results.json"))
+    return found if isinstance(found, dict) and "deltas" in found else None
+
+
+def with_earlier_choices(config):
+    """`config` with all that its validation run chose, where that has ended before; else as it is, but for --calibrate."""
+    found = _earlier_results(config)
+    return with_choices(config, found) if found else config.replace(calibrate=False)
+
+
 def is_calibrated(config):
     """Whether the δ of `config` are those that its validation run chose."""
-    chosen = files.read_json(os.path.join(validation_run(config).run.run_dir, "results.json"))
-    return isinstance(chosen, dict) and "deltas" in chosen and with_choices(config, chosen) == config.replace(calibrate=False)
+    found = _earlier_results(config)
+    return found is not None and with_choices(config, found) == config.replace(calibrate=False)
 
 
 def source(config):

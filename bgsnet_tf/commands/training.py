@@ -50,7 +50,8 @@ def plan(config):
     """
     run_folder.require_own(config.run.run_dir)
     seconds = 0
-    for planned in [delta_choice.validation_run(config), config] if config.evaluation.calibrate else [config]:
+    both = [delta_choice.validation_run(config), delta_choice.with_earlier_choices(config)]
+    for planned in both if config.evaluation.calibrate else [config]:
         run = open_run(planned)
         stages.check(run)
         print(devices.describe(run.strategy, planned.run))
@@ -67,7 +68,7 @@ def fit(config, redo=""):
 
 
 def _calibrated(config, redo):
-    _open(config, redo)  # what would end it after the validation run ends it now
+    _open(delta_choice.with_earlier_choices(config), redo)  # what would end it after the validation run ends it now
     validation = delta_choice.validation_run(config)
     run, _ = fit(validation, redo)
     if run.worker.is_chief:

@@ -46,6 +46,7 @@ def test_the_final_run_stops_where_the_validation_run_was_best(tiny_config, scor
     config = tiny_config.replace(**EPOCHS, calibrate=True)
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         commands.train(config)
+        commands.train(config)  # the same command goes on where the other ended
     assert len(trained(config.replace(calibrate=False, finetune_stop=BEST))[1]) == BEST
     assert f"--finetune_stop={BEST}\n" in pathlib.Path(config.run.run_dir, "config.flags").read_text()
 
