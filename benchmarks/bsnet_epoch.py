@@ -34,7 +34,7 @@ def prepare(shapes, paths, cached):
 
     from bgsnet_tf.data import batches, images
     from bgsnet_tf.data.trunk_cache import FeatureCache, cached_batches
-    from bgsnet_tf.model import backbone
+    from bgsnet_tf.model.backbones import backbone
 
     bsnet = bsnet_step.network(shapes)
     step = tf.function(bsnet.train_step)

@@ -56,7 +56,7 @@ def network(shapes, tails="ours"):
     import tensorflow as tf
 
     from benchmarks.stacked_tails import StackedTails
-    from bgsnet_tf.model.backbone import Tail
+    from bgsnet_tf.model.backbones.backbone import Tail
     from bgsnet_tf.model.bsnet import BalancePhase, BSNet
 
     tf.keras.utils.set_random_seed(0)
@@ -79,7 +79,7 @@ def resnet101_tail(shapes):
     """conv5 of Keras's ResNet101 in those widths, with random weights: the network before it is never built."""
     import tensorflow as tf
 
-    from bgsnet_tf.model.backbone import Tail
+    from bgsnet_tf.model.backbones.backbone import Tail
 
     layers = tf.keras.layers
 

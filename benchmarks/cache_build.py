@@ -33,7 +33,7 @@ def whole(files):
 def _embed():
     import tensorflow as tf
 
-    from bgsnet_tf.model import backbone
+    from bgsnet_tf.model.backbones import backbone
 
     trunk, tail = backbone.build("ResNet101", "none", SIZE)
 

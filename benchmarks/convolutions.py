@@ -20,7 +20,7 @@ def prepare(shape, dtype, form):
     """A function that makes one pass and returns its rounding: the deviation from float64 in standard deviations."""
     import tensorflow as tf
 
-    from bgsnet_tf.model import convolution
+    from bgsnet_tf.model.backbones import convolution
 
     kernel_size, channels, filters = shape
     if FORMS[dtype][form]:

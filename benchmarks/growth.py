@@ -19,7 +19,7 @@ def bsnet_step(modules):
     """A training step of N small tails (K = 256) at batch 32."""
     import tensorflow as tf
 
-    from bgsnet_tf.model import backbone
+    from bgsnet_tf.model.backbones import backbone
     from bgsnet_tf.model.bsnet import BSNet, phases
 
     _, tail = backbone.build("small", "none", 64)
@@ -38,7 +38,7 @@ def forward(size):
     """Trunk and tail of the small backbone on 64 images of size × size."""
     import tensorflow as tf
 
-    from bgsnet_tf.model import backbone
+    from bgsnet_tf.model.backbones import backbone
 
     trunk, tail = backbone.build("small", "none", size)
     call, images = tf.function(lambda images: tail(trunk(images))), tf.random.uniform([64, size, size, 3], 0, 255)

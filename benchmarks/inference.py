@@ -78,7 +78,7 @@ def _pixels(batch, size=SIZE):
 def _network(modules, precision, name="ResNet101", size=SIZE):
     import tensorflow as tf
 
-    from bgsnet_tf.model import backbone
+    from bgsnet_tf.model.backbones import backbone
     from bgsnet_tf.model.bgsnet import BGSNet
     from bgsnet_tf.model.bsnet import BSNet, phases
     from bgsnet_tf.model.layers import Predictor

@@ -5,7 +5,7 @@ Letters: B images, P = H·W positions, N sub-modules, C and D channels in and ou
 
 import tensorflow as tf
 
-from bgsnet_tf.model.convolution import _transforms
+from bgsnet_tf.model.backbones.convolution import _transforms
 
 
 class StackedTails(tf.keras.layers.Layer):

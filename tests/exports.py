@@ -11,7 +11,7 @@ import tensorflow as tf
 from bgsnet_tf.data.benchmark import Benchmark
 from bgsnet_tf.data.images import Views
 from bgsnet_tf.data.reading import tables
-from bgsnet_tf.model import backbone
+from bgsnet_tf.model.backbones import backbone
 from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.model.bsnet import BSNet, phases
 from bgsnet_tf.model.layers import Predictor

@@ -11,8 +11,8 @@ import shutil
 
 import pytest
 
-from bgsnet_tf import commands, delta_choice
-from bgsnet_tf.config import Config, RunConfig
+from bgsnet_tf import commands
+from bgsnet_tf.config import Config, RunConfig, delta_choice
 from tests.tiny import write_tiny
 
 TINY_FLAGS = {

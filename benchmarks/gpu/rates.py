@@ -88,7 +88,8 @@ def bsnet_from_the_cache(shapes, dtype):
     """The same, on features that come from the host in the cache's type, as `fit` gets them."""
     import tensorflow as tf
 
-    from bgsnet_tf.training import fitting, strategy
+    from bgsnet_tf.training import fitting
+    from bgsnet_tf.training.machines import strategy
 
     rng = np.random.default_rng(0)
     features = rng.uniform(size=(shapes.bsnet.batch, *shapes.bsnet.features)).astype(dtype)
@@ -134,7 +135,7 @@ def torch_meta(shapes):
 def _backbone(shapes, bfloat16):
     import tensorflow as tf
 
-    from bgsnet_tf.model import backbone
+    from bgsnet_tf.model.backbones import backbone
 
     tf.keras.mixed_precision.set_global_policy("mixed_bfloat16" if bfloat16 else "float32")
     return backbone.build(shapes.backbone, "none", shapes.size)

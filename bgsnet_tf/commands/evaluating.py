@@ -4,8 +4,9 @@ import os
 
 import numpy as np
 
-from bgsnet_tf import delta_choice, files
+from bgsnet_tf import files
 from bgsnet_tf.commands.opening import naming_bad_images, open_run
+from bgsnet_tf.config import delta_choice
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.evaluation import bootstrap, calibration, metrics
 from bgsnet_tf.reporting import model_card, result_tables, run_report

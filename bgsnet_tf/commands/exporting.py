@@ -2,8 +2,9 @@
 
 import os
 
-from bgsnet_tf import delta_choice, files
+from bgsnet_tf import files
 from bgsnet_tf.commands.opening import open_run
+from bgsnet_tf.config import delta_choice
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.exported import layout
 from bgsnet_tf.reporting import model_card

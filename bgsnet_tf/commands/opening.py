@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from bgsnet_tf.data import checksums, images
 from bgsnet_tf.data.loading import load_benchmark
-from bgsnet_tf.training import devices, memory, strategy
+from bgsnet_tf.training.machines import devices, memory, strategy
 from bgsnet_tf.training.run import Run
 
 

@@ -6,15 +6,17 @@ import os
 
 import tensorflow as tf
 
-from bgsnet_tf import delta_choice, files
+from bgsnet_tf import files
 from bgsnet_tf.commands.evaluating import evaluate
 from bgsnet_tf.commands.exporting import write_version
 from bgsnet_tf.commands.opening import checksums_file, naming_bad_images, open_run
+from bgsnet_tf.config import delta_choice
 from bgsnet_tf.data import checksums
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.planning import dry_run
 from bgsnet_tf.planning.parts import duration
-from bgsnet_tf.training import checkpoints, devices, run_folder, stages, strategy, trackers
+from bgsnet_tf.training import checkpoints, run_folder, stages, trackers
+from bgsnet_tf.training.machines import devices, strategy
 
 
 def train(config, redo=""):

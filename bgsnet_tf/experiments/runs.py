@@ -19,7 +19,8 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from bgsnet_tf import delta_choice, files
+from bgsnet_tf import files
+from bgsnet_tf.config import delta_choice
 from bgsnet_tf.errors import Interrupted, UserError
 from bgsnet_tf.evaluation import metrics
 from bgsnet_tf.reporting.result_tables import ATTRIBUTES

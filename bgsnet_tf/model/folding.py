@@ -8,8 +8,8 @@ by itself where the convolution has a bias, as those of Keras's ResNets have, or
 import numpy as np
 import tensorflow as tf
 
-from bgsnet_tf.model import backbone
-from bgsnet_tf.model.backbone import Tail, Trunk
+from bgsnet_tf.model.backbones import backbone
+from bgsnet_tf.model.backbones.backbone import Tail, Trunk
 from bgsnet_tf.model.bgsnet import BGSNet
 
 layers = tf.keras.layers

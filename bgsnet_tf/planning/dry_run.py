@@ -21,8 +21,9 @@ from bgsnet_tf.data.trunk_cache import FeatureCache
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.model import graph_costs
 from bgsnet_tf.planning.parts import CACHE, Part, describe_data, summary, table
-from bgsnet_tf.training import memory, stages
+from bgsnet_tf.training import stages
 from bgsnet_tf.training.fitting import BATCHES_IN_FLIGHT, compile_phase, traced_step
+from bgsnet_tf.training.machines import memory
 
 WARM_UP_STEPS, TIMED_STEPS, TIMED_SECONDS = 2, 3, 2.0
 

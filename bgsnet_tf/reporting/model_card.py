@@ -3,7 +3,8 @@
 import os
 import re
 
-from bgsnet_tf import delta_choice, files
+from bgsnet_tf import files
+from bgsnet_tf.config import delta_choice
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.evaluation import bootstrap
 from bgsnet_tf.exported import layout

@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from bgsnet_tf import files
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.training import memory
-from bgsnet_tf.training.strategy import CHIEF
+from bgsnet_tf.training.machines import memory
+from bgsnet_tf.training.machines.strategy import CHIEF
 
 STATE = "stage.json"
 PREFIX = "checkpoint"

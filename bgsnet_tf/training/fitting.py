@@ -18,8 +18,9 @@ from bgsnet_tf.data.batches import Share
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.model import graph_costs
 from bgsnet_tf.model.grouped import GroupedModel
-from bgsnet_tf.training import callbacks, devices, diagnosis, memory, optimizers, strategy, trackers
+from bgsnet_tf.training import callbacks, diagnosis, optimizers, trackers
 from bgsnet_tf.training.checkpoints import BEST, PhaseCheckpoints, Position
+from bgsnet_tf.training.machines import devices, memory, strategy
 
 BATCHES_IN_FLIGHT = 3  # two prefetched, one being put together
 

@@ -16,7 +16,7 @@ from bgsnet_tf.data.images import Views
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.evaluation import metrics
 from bgsnet_tf.training.checkpoints import StageFolder
-from bgsnet_tf.training.strategy import sum_over_workers, this_worker
+from bgsnet_tf.training.machines.strategy import sum_over_workers, this_worker
 
 
 @dataclasses.dataclass(frozen=True)

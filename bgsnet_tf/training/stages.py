@@ -10,15 +10,16 @@ import tensorflow as tf
 from bgsnet_tf.data import batches, episodes, images, trunk_cache
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.evaluation import analysis
-from bgsnet_tf.model import backbone
+from bgsnet_tf.model.backbones import backbone
 from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.model.bsnet import BSNet, phases
 from bgsnet_tf.model.gnet import MetaGNet, SupervisedGNet
 from bgsnet_tf.model.layers import Predictor, Standardization
-from bgsnet_tf.training import callbacks, memory, run_folder, starts, strategy
+from bgsnet_tf.training import callbacks, run_folder, starts
 from bgsnet_tf.training.balance_summary import BalanceSummary
 from bgsnet_tf.training.checkpoints import StageFolder
 from bgsnet_tf.training.fitting import Fit, FitPhase, fit_stage
+from bgsnet_tf.training.machines import memory, strategy
 
 STAGES = ("finetune", "meta", "bsnet")
 NOT_LEARNT_FROM = ("gnet", "meta", "bsnet", "trust_backbone")  # whether a stage is used, or a file read, does not change what is learnt

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from bgsnet_tf.data import images
 from bgsnet_tf.evaluation import eszsl
-from bgsnet_tf.training import memory, strategy
+from bgsnet_tf.training.machines import memory, strategy
 
 OPEN_SHARE, OPEN_BIAS = 0.01, 3.0  # of the random kernel, and sigmoid(3) = .95: assumptions
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from benchmarks import bsnet_step
 from benchmarks.bsnet_step import Shapes
-from bgsnet_tf.model.backbone import build
+from bgsnet_tf.model.backbones.backbone import build
 
 SHAPES = Shapes(submodules=2, batch=2)
 

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from benchmarks.energy_in_the_box import box_mask, grad_cam, share_inside
 from bgsnet_tf.data.images import Views
-from bgsnet_tf.model import backbone
 from bgsnet_tf.model.attribution import Attribution
+from bgsnet_tf.model.backbones import backbone
 from tests.model.test_attribution import images, network
 
 

@@ -9,7 +9,7 @@ import pytest
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.experiments import frozen
-from bgsnet_tf.model import backbone
+from bgsnet_tf.model.backbones import backbone
 from bgsnet_tf.training import stages
 
 

@@ -18,7 +18,7 @@ import bgsnet_tf
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.exported import explanation
 from bgsnet_tf.exported import model as module
-from bgsnet_tf.model import backbone
+from bgsnet_tf.model.backbones import backbone
 from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.model.layers import Predictor
 from bgsnet_tf.serving import versions

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.model import backbone
 from bgsnet_tf.model.attribution import Attribution
+from bgsnet_tf.model.backbones import backbone
 from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.model.bsnet import BSNet, phases
 from bgsnet_tf.model.folding import folded

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.model import backbone
+from bgsnet_tf.model.backbones import backbone
 from bgsnet_tf.model.layers import Standardization
 from tests.conftest import shared_data
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bgsnet_tf.model import backbone
+from bgsnet_tf.model.backbones import backbone
 from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.model.bsnet import BalancePhase, BSNet, phases
 from bgsnet_tf.model.layers import Predictor

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bgsnet_tf.model import convolution
-from bgsnet_tf.model.backbone import Tail
-from bgsnet_tf.model.convolution import MatrixConv2D, for_training
+from bgsnet_tf.model.backbones import convolution
+from bgsnet_tf.model.backbones.backbone import Tail
+from bgsnet_tf.model.backbones.convolution import MatrixConv2D, for_training
 
 layers = tf.keras.layers
 C, D = 128, 130

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.model import backbone, model_files
+from bgsnet_tf.model.backbones import backbone, model_files
 
 layers = tf.keras.layers
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bgsnet_tf.model import backbone
+from bgsnet_tf.model.backbones import backbone
 
 REPLICAS = 2
 IMAGES = np.random.default_rng(0).normal(size=(8, 16, 16, 3)).astype(np.float32)

@@ -4,6 +4,8 @@ import contextlib
 import os
 import threading
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import bgsnet_tf
@@ -92,3 +94,35 @@ def show(page, contents, name="photo.jpg"):
     page.set_input_files("#files", {"name": name, "mimeType": "image/jpeg", "buffer": contents})
     page.wait_for_selector('#stage[data-state="photo"]')
     page.wait_for_selector("#ranks li")
+
+
+def ranking(page):
+    """Names and scores as the page shows them."""
+    rows = page.query_selector_all("#ranks li")
+    return [(row.query_selector(".name").inner_text(), number(row.query_selector(".value").inner_text())) for row in rows]
+
+
+def number(text):
+    return float(text.replace("−", "-"))
+
+
+def assert_ranked(page, predicted):
+    """Asserts that the page ranks as a frame of `predict` does."""
+    page.wait_for_function("text => document.querySelector('#ranks .name')?.textContent === text", arg=predicted["class"].iloc[0])
+    found = ranking(page)
+    assert [name for name, _ in found] == predicted["class"].tolist()
+    np.testing.assert_allclose([score for _, score in found], predicted["score"], atol=0.006 * max(1, predicted["score"].abs().max()))
+
+
+def csv_of(classes, names):
+    return pd.DataFrame.from_dict(classes, orient="index", columns=names).to_csv(index_label="class")
+
+
+def import_csv(page, text, name="classes.csv"):
+    page.click("#tab-make")
+    page.set_input_files("#csv", {"name": name, "mimeType": "text/csv", "buffer": text.encode()})
+
+
+def best_class(model, contents):
+    """Attributes that no class can beat on this photo: its own, since a product with a unit vector is largest along itself."""
+    return model.attributes(contents)[0]

@@ -9,7 +9,8 @@ import pathlib
 import pytest
 import yaml
 
-from bgsnet_tf import commands, delta_choice
+from bgsnet_tf import commands
+from bgsnet_tf.config import delta_choice
 from bgsnet_tf.exported import layout
 from bgsnet_tf.reporting import model_card
 from tests.conftest import tiny_config_below

@@ -16,7 +16,8 @@ from google.protobuf import text_format
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
-from bgsnet_tf import commands, delta_choice, files
+from bgsnet_tf import commands, files
+from bgsnet_tf.config import delta_choice
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.evaluation import calibration
 from bgsnet_tf.reporting import result_tables, run_report

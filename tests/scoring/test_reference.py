@@ -14,7 +14,7 @@ import tensorflow as tf
 from bgsnet_tf import commands, files
 from bgsnet_tf.data import images
 from bgsnet_tf.evaluation import eszsl, metrics
-from bgsnet_tf.model import backbone
+from bgsnet_tf.model.backbones import backbone
 from bgsnet_tf.scoring import reference
 from bgsnet_tf.scoring.inference import infer
 from bgsnet_tf.training import stages

@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 
 from bgsnet_tf.serving.server_files import MODEL_NAME
-from bgsnet_tf.training.local_workers import free_addresses
+from bgsnet_tf.training.machines.local_workers import free_addresses
 
 grpc = pytest.importorskip("grpc", reason="grpcio is not installed")
 apis = pytest.importorskip("tensorflow_serving.apis", reason="tensorflow-serving-api is not installed")

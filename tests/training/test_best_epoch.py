@@ -7,7 +7,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from bgsnet_tf import commands, delta_choice
+from bgsnet_tf import commands
+from bgsnet_tf.config import delta_choice
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.training.run import Run
 from tests.training.conftest import logged

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from bgsnet_tf.model import backbone
+from bgsnet_tf.model.backbones import backbone
 from bgsnet_tf.model.bsnet import BSNet, phases
 from bgsnet_tf.training.balance_summary import BalanceSummary
 

@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.training import checkpoints, memory
+from bgsnet_tf.training import checkpoints
 from bgsnet_tf.training.checkpoints import PhaseCheckpoints, Position, StageFolder
+from bgsnet_tf.training.machines import memory
 
 SETTINGS = {"dataset": "tiny", "eta": 0.1}
 

@@ -15,8 +15,9 @@ from bgsnet_tf.data import images
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.model.grouped import GroupedModel
-from bgsnet_tf.training import memory, stages
+from bgsnet_tf.training import stages
 from bgsnet_tf.training.fitting import Fit, FitPhase, fit_stage
+from bgsnet_tf.training.machines import memory
 from bgsnet_tf.training.run import Run
 from tests.programs import run
 from tests.training.conftest import attributes, train

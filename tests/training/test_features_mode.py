@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import scipy.io
 
-from bgsnet_tf import commands, delta_choice
-from bgsnet_tf.config import BSNetConfig, Config, DataConfig, RunConfig
+from bgsnet_tf import commands
+from bgsnet_tf.config import BSNetConfig, Config, DataConfig, RunConfig, delta_choice
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.files import read_json

@@ -7,7 +7,7 @@ import numpy as np
 
 from bgsnet_tf.experiments import runs
 from bgsnet_tf.experiments.mechanisms import measuring
-from bgsnet_tf.experiments.mechanisms.registered import Seed
+from bgsnet_tf.experiments.mechanisms.terms import Seed
 
 
 class Networks:
@@ -15,7 +15,7 @@ class Networks:
 
     Args:
       settings: `Config` that the situations change; its run_dir holds all.
-      situations: name to `registered.Situation`.
+      situations: name to `terms.Situation`.
       first_draw: data seed of the first draw.
     """
 

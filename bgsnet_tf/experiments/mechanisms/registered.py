@@ -20,12 +20,12 @@ search on the validation classes of data seed 50 (T 25, 17 and 16, 20 and 19). S
 seen classes became 96 where there are no cues; the general branch alone then had T 68 in the families of data seed 50, 40 within them.
 """
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from bgsnet_tf.evaluation import mechanisms as m
+from bgsnet_tf.experiments.mechanisms.terms import Condition, Mechanism, Situation
 
 DRAWS, SEEDS = 5, 10
 QUICK_DRAWS, QUICK_SEEDS = 3, 1
@@ -36,19 +36,6 @@ FULL = "full"  # the network of the flags as given
 ONLY_GENERAL = {"bsnet": False}
 DIRECT = {**ONLY_GENERAL, "inner_lr": 1e-9}  # Eq. 3 without a virtual step: as many updates, on the same images
 GATES = {"submodules": 10, "eph_max": 20, "balance_epochs": 1}
-
-
-@dataclasses.dataclass(frozen=True)
-class Situation:
-    """Images, and the networks that train on them.
-
-    Attributes:
-      dials: flags of the images.
-      networks: name to the flags that differ from those given; the first one's stages are shared.
-    """
-
-    dials: Mapping[str, float]
-    networks: Mapping[str, Mapping[str, object]]
 
 
 _EPISODIC: Mapping[str, Mapping[str, object]] = {
@@ -75,52 +62,6 @@ SITUATIONS = {
     ),
     "six cues": Situation({"cues": 6}, {"gates": GATES}),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Seed:
-    """The networks of one draw and seed.
-
-    Attributes:
-      networks: (situation, network) to its `Measured`.
-      partner: the same of the draw's next seed; None where there is but one.
-      rng: NumPy's generator, the same in every evaluation.
-    """
-
-    networks: Mapping
-    partner: Mapping
-    rng: np.random.Generator
-
-    def __getitem__(self, key):
-        return self.networks[key]
-
-
-@dataclasses.dataclass(frozen=True)
-class Condition:
-    """A prediction.
-
-    Attributes:
-      text: what is predicted to lie above the threshold.
-      statistic: function from a `Seed`, or, where `pooled`, from all of a draw, to a number; NaN where it does not exist.
-      threshold: see the module.
-      pooled: see `statistic`.
-      needs: pairs of a situation and a network that it reads.
-    """
-
-    text: str
-    statistic: Callable
-    needs: Sequence
-    threshold: float = 0.0
-    pooled: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Mechanism:
-    """A claim of the paper, and all that has to be so if it holds."""
-
-    name: str
-    prediction: str
-    conditions: Sequence[Condition]
 
 
 def _t(measured, branch):

@@ -56,7 +56,7 @@ def evaluate(networks, draws, seeds):
 
 
 def value_of_draw(condition, of_draw):
-    """The statistic of a `registered.Condition` for a draw: the mean over its `Seed`s that have one, else NaN; networks may be missing."""
+    """The statistic of a `terms.Condition` for a draw: the mean over its `Seed`s that have one, else NaN; networks may be missing."""
     whole = [seed for seed in of_draw if all(need in seed.networks for need in condition.needs)]
     if condition.pooled:
         return float(condition.statistic(whole)) if whole else math.nan

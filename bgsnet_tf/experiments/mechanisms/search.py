@@ -20,7 +20,8 @@ from bgsnet_tf.evaluation import mechanisms as m
 from bgsnet_tf.experiments import runs
 from bgsnet_tf.experiments.mechanisms import registered
 from bgsnet_tf.experiments.mechanisms.networks import Networks
-from bgsnet_tf.experiments.mechanisms.registered import FULL, Situation
+from bgsnet_tf.experiments.mechanisms.registered import FULL
+from bgsnet_tf.experiments.mechanisms.terms import Situation
 
 GRID = {
     "as given": {},

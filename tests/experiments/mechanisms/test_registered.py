@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bgsnet_tf.evaluation.mechanisms import Measured
-from bgsnet_tf.experiments.mechanisms import registered, report
+from bgsnet_tf.experiments.mechanisms import registered, report, terms
 
 FAMILIES, MEMBERS, N = 6, 3, 4
 CLASSES, IMAGES, A = FAMILIES * MEMBERS, 216, FAMILIES + MEMBERS
@@ -98,7 +98,7 @@ class World:
             for seed in range(seeds)
         ]
         partners = found[1:] + found[:1] if seeds > 1 else [None]
-        return [registered.Seed(own, partner, np.random.default_rng([draw, i])) for i, (own, partner) in enumerate(zip(found, partners))]
+        return [terms.Seed(own, partner, np.random.default_rng([draw, i])) for i, (own, partner) in enumerate(zip(found, partners))]
 
 
 @pytest.fixture(scope="module")

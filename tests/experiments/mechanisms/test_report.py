@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bgsnet_tf.experiments.mechanisms import registered, report, search
+from bgsnet_tf.experiments.mechanisms import registered, report, search, terms
 from tests.experiments.mechanisms.test_registered import World, network
 
 
@@ -74,7 +74,7 @@ def test_trials_that_change_nothing_in_a_control_are_left_out():
 
 def test_a_search_of_which_a_part_is_measured_shows_that_part():
     of_method = {("families", search._name("full", name)): network(np.random.default_rng(0), (0.5, 0.5), (0.5, 0.5)) for name in ("a", "b")}
-    rows = list(search._rows(0, registered.Seed(of_method, None, np.random.default_rng(0))))
+    rows = list(search._rows(0, terms.Seed(of_method, None, np.random.default_rng(0))))
     table = search.means(rows)
     assert table["trial"].tolist() == ["a", "b"] and search.chosen(table) == {"full": "a"}
     assert table["errors correlate less"].isna().all() and (table["share of images"] > 0).all()

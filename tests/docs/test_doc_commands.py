@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from tests import doc_commands
 from tests.conftest import ROOT
-from tests.test_docs import PAGES
+from tests.docs import doc_commands
+from tests.docs.test_docs import PAGES
 
 OTHERS = {  # flags of programs that are not ours
     "docker": {"rm"},
@@ -32,7 +32,7 @@ PARSED = [command for command in COMMANDS if command[0].split(".")[0] not in NOT
 @pytest.fixture(scope="module")
 def answers():
     """Command to the error of its flags and the names of all flags of its program."""
-    program = [sys.executable, "-m", "tests.doc_commands"]
+    program = [sys.executable, "-m", "tests.docs.doc_commands"]
     result = subprocess.run(program, input=json.dumps(PARSED), cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     return dict(zip(PARSED, json.loads(result.stdout)))

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from bgsnet_tf.config import RunConfig
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.training import devices, local_workers
+from bgsnet_tf.training.machines import devices, local_workers
 from tests.conftest import ROOT
 
 

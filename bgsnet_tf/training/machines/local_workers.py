@@ -1,6 +1,6 @@
 """Trains one run with several processes on this machine, to try out what several machines would do.
 
-    python -m bgsnet_tf.training.local_workers --workers=2 --flagfile=configs/demo.flags --run_dir=runs/demo2
+    python -m bgsnet_tf.training.machines.local_workers --workers=2 --flagfile=configs/demo.flags --run_dir=runs/demo2
 
 Every process is `python -m bgsnet_tf.train --strategy=multi_worker` with the same flags and a TF_CONFIG of its own. Output of all but
 the chief is marked with the worker's number. When one ends with an error, the others are ended too. Where the machine has GPUs,
@@ -19,7 +19,7 @@ from absl import flags
 
 from bgsnet_tf import cli, config
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.training.devices import device_files
+from bgsnet_tf.training.machines.devices import device_files
 
 GRACE = 60  # seconds for a worker to save when another one has ended
 

@@ -11,8 +11,8 @@ import sys
 import tensorflow as tf
 
 from bgsnet_tf.errors import UserError
-from bgsnet_tf.model import model_files
-from bgsnet_tf.model.convolution import for_training
+from bgsnet_tf.model.backbones import model_files
+from bgsnet_tf.model.backbones.convolution import for_training
 
 layers = tf.keras.layers
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bgsnet_tf.training import memory
+from bgsnet_tf.training.machines import memory
 
 
 def write_group(folder, limit, use, reclaimable, names):

@@ -13,8 +13,8 @@ import pytest
 import tensorflow as tf
 
 from bgsnet_tf.model.grouped import FiniteSteps
-from bgsnet_tf.training import strategy
-from bgsnet_tf.training.local_workers import free_addresses
+from bgsnet_tf.training.machines import strategy
+from bgsnet_tf.training.machines.local_workers import free_addresses
 from tests.programs import Program
 from tests.whole_runs import tiny_config_below
 
@@ -48,7 +48,7 @@ def start(settings, replicas=1, task=None, addresses=()):
     environment = {"CUDA_VISIBLE_DEVICES": ""}
     if addresses:
         environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": list(addresses)}, "task": {"type": "worker", "index": task}})
-    return Program("-m", "tests.training.distributed", replicas, *arguments(settings), **environment)
+    return Program("-m", "tests.training.machines.distributed", replicas, *arguments(settings), **environment)
 
 
 def finish(*processes):

@@ -10,15 +10,15 @@ from tests.programs import ROOT
 PAGES = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
 
 RUN_BY = {  # pages whose ```python and ```bash blocks are run as they stand
-    "README.md": "tests/test_docs.py",
-    "docs/attributes.md": "tests/test_docs.py",
+    "README.md": "tests/docs/test_docs.py",
+    "docs/attributes.md": "tests/docs/test_docs.py",
     "docs/explaining.md": "tests/exported/test_explaining_page.py",
     "docs/phones.md": "tests/serving/test_litert.py",
     "docs/serving.md": "tests/serving/test_serving_page.py",
-    "docs/tutorial.md": "tests/test_tutorial.py",
+    "docs/tutorial.md": "tests/docs/test_tutorial.py",
 }
 # All other commands stand in indented blocks or in lines: they train for minutes, or need data, a cluster or Docker.
-# tests/test_doc_commands.py parses their flags, and those of these blocks:
+# tests/docs/test_doc_commands.py parses their flags, and those of these blocks:
 NOT_RUN = {"docs/playground.md": "the page is served until Ctrl-C; tests/playground and the tutorial's test start it"}
 
 

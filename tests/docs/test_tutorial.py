@@ -10,8 +10,8 @@ import urllib.request
 import pandas as pd
 import pytest
 
-from tests import drawn_birds
 from tests.conftest import ROOT
+from tests.docs import drawn_birds
 
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```bash\n(.*?)```(?:\n\n```\n(.*?)```)?", PAGE, re.DOTALL)  # each with the output that follows, or ""
