@@ -13,6 +13,9 @@ A mechanism is "shown" where all of its conditions are met, "refuted" where one 
 Deviations from the table that set the task: T stands for U, since it needs no δ and so no second run for each network; ρ = .5 is left
 out, since it has no weight in a slope over 0, .5 and .9.
 
+Rates are those of the search (`search.py`), and so are the settings of the controls that compete in T, "partition" and "sparsity".
+"no L_div" takes something away from the method, so it keeps the method's settings, whatever the search found best for it.
+
 What was seen before: badge and length of fine-tuning were set by what the fine-tuned general branch tells on the unseen classes of data
 seed 7 (T 67 in families, 60 within them, 75 and 60 at ρ = 0 and .9, 79 with one cue). Three whole networks were trained on families with
 48 seen classes: one of data seed 10, with a smaller badge and shorter fine-tuning (T 26 general, 20 special, 23 fused), two trials of the
@@ -36,6 +39,12 @@ FULL = "full"  # the network of the flags as given
 ONLY_GENERAL = {"bsnet": False}
 DIRECT = {**ONLY_GENERAL, "inner_lr": 1e-9}  # Eq. 3 without a virtual step: as many updates, on the same images
 GATES = {"submodules": 10, "eph_max": 20, "balance_epochs": 1}
+WITHOUT_DIVERSITY = {  # what stands in for L_div, or is there without it
+    "no L_div": {"diversity_loss": False},
+    "partition": {"balance_control": "partition", "diversity_loss": False},
+    "sparsity": {"balance_control": "sparsity"},
+}
+OF_COMPETITORS = {"s_start": "general"}  # what the search chose for both, beside the rates that it chose for the method too
 
 
 _EPISODIC: Mapping[str, Mapping[str, object]] = {
@@ -53,9 +62,9 @@ SITUATIONS = {
         {"cues": 3},
         {
             FULL: {},
-            "no L_div": {"diversity_loss": False},
-            "partition": {"balance_control": "partition", "diversity_loss": False},
-            "sparsity": {"balance_control": "sparsity"},
+            "no L_div": WITHOUT_DIVERSITY["no L_div"],
+            "partition": {**WITHOUT_DIVERSITY["partition"], **OF_COMPETITORS},
+            "sparsity": {**WITHOUT_DIVERSITY["sparsity"], **OF_COMPETITORS},
             "reversed": {"balance_control": "reversed"},
             "gates": GATES,
         },

@@ -23,8 +23,9 @@ from bgsnet_tf.experiments.mechanisms.networks import Networks
 from bgsnet_tf.experiments.mechanisms.registered import FULL
 from bgsnet_tf.experiments.mechanisms.terms import Situation
 
+RATES = {"bsnet_lr": 0.05, "tail_lr": 0.05, "gate_lr": 0.05}  # of a trial that says nothing else
 GRID = {
-    "as given": {},
+    "first": {},
     "η 0.1": {"eta": 0.1},
     "η 10": {"eta": 10.0},
     "open": {"b_start": "open"},
@@ -43,16 +44,16 @@ GRID = {
 }
 ADDED = 6  # of them after the others were seen, which the document says
 NO_EFFECT = {"partition": ("η", "open"), "no L_div": ("η", "open, η")}  # control to the beginnings of trials that change nothing in it
-CONTROLS = ("no L_div", "partition", "sparsity")
+CONTROLS = tuple(registered.WITHOUT_DIVERSITY)
 AGAINST = "three cues"
 
 
 def situations():
-    """Name to `Situation`, with a network for every trial: "full: as given", …"""
+    """Name to `Situation`, with a network for every trial: "full: first", …"""
     families, cues = (registered.SITUATIONS[name] for name in ("families", AGAINST))
-    trials = {_name(FULL, trial): changes for trial, changes in GRID.items()}
+    trials = {_name(FULL, trial): {**RATES, **changes} for trial, changes in GRID.items()}
     controls = {
-        _name(control, trial): {**cues.networks[control], **changes}
+        _name(control, trial): {**registered.WITHOUT_DIVERSITY[control], **RATES, **changes}
         for control in CONTROLS
         for trial, changes in GRID.items()
         if not trial.startswith(NO_EFFECT.get(control, ()) or "\0")
@@ -107,7 +108,7 @@ def chosen(table):
 
 def _rows(draw, seed):
     """A row for every trial of a draw that is measured; T and the order of gates are means of both situations."""
-    without = seed.networks.get((AGAINST, _name("no L_div", "as given")))
+    without = seed.networks.get((AGAINST, _name("no L_div", "first")))
     for name in dict.fromkeys(name for _, name in seed.networks):
         network, trial = name.split(": ", 1)
         cues, families = (seed.networks.get((situation, name)) for situation in (AGAINST, "families"))
