@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 # TensorFlow reads the variable when it loads, so it is set before that.
 if importlib.util.find_spec("tf_keras"):
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# TensorFlow 2.15 calls it an error, three times at every start, that its own plugins register twice. What fails raises anyway.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else a process takes all of a GPU, and a second one beside it nothing
 
 __version__ = "0.2.0"

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import warnings
 
 import tensorflow as tf
 
@@ -96,7 +97,9 @@ def known(keras=tf.keras.optimizers):
 
 def _addons():
     try:
-        import tensorflow_addons
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it says at every start that it has ended, which no user of ours can act on
+            import tensorflow_addons
     except ImportError:
         return None
     return tensorflow_addons.optimizers
