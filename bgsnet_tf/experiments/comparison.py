@@ -135,7 +135,7 @@ def format_markdown(report, pictures):
     """The tables of a `report` as a Markdown document, with the command that made them; `pictures` are names to descriptions."""
     images = [f"![{description}](figures/{name}.svg)" for name, description in pictures.items()]
     return (
-        "\n\n".join([f"# {report['title']}", f"    {report['command']}", *images, *map(_markdown, tables(report)), *_notes(report)]) + "\n"
+        "\n\n".join([f"# {report['title']}", f"    {report['command']}", *images, *map(markdown, tables(report)), *_notes(report)]) + "\n"
     )
 
 
@@ -143,26 +143,30 @@ def tables(report):
     """The table of means of a `report`, and that of differences where there are any; each a list of rows of text, header first."""
     accuracies, variants = report["accuracies"], report["variants"]
     gates = ["gates"] if any("gates" in row for row in variants.values()) else []
-    means = [[name, *(_mean(row.get(figure)) for figure in (*accuracies, *gates))] for name, row in variants.items()]
+    means = [[name, *(mean_text(row.get(figure)) for figure in (*accuracies, *gates))] for name, row in variants.items()]
     of_means = [[report["dataset"], *accuracies, *("gates > .5" for _ in gates)], *means]
     differences = [
-        [f"{row['variant']} − {row['against']}", *(_difference(row[accuracy]) for accuracy in accuracies)] for row in report["differences"]
+        [f"{row['variant']} − {row['against']}", *(difference_text(row[accuracy]) for accuracy in accuracies)]
+        for row in report["differences"]
     ]
     return [of_means, [["difference", *accuracies], *differences]] if differences else [of_means]
 
 
-def _mean(figure):
+def mean_text(figure):
+    """A mean in percent with its deviation, of a `report`; "-" for None."""
     if figure is None:
         return "-"
     return f"{figure['mean']:.1f}" + ("" if figure["std"] is None else f" ± {figure['std']:.1f}")
 
 
-def _difference(figure):
+def difference_text(figure):
+    """A difference in points of a `report`, with its interval, and a star where it is beyond noise."""
     ends = "" if figure["p"] is None else f" ({figure['low']:+.1f} to {figure['high']:+.1f})"
     return f"{figure['difference']:+.1f}{ends}{' *' if figure['beyond_noise'] else ''}"
 
 
-def _markdown(rows):
+def markdown(rows):
+    """Rows of text, header first, as a Markdown table."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([lines[0], "|---" + "|---:" * (len(rows[0]) - 1) + "|", *lines[1:]])
 

@@ -144,7 +144,9 @@ def _curves(report, settings):
     for flag, values in report["sweep"].items():
         base = settings.values()[flag]
         of_values = {str(value): statistics[BASE if value == base else _name(flag, value)] for value in values}
-        drawn[f"sweep_{flag}"] = (figures.sweep(flag, of_values, str(base)), f"T, H and AUSUC over {flag}; dashed: {BASE}")
+        of_values = {value: {name: of_value[name] for name in ("T", "H", "AUSUC")} for value, of_value in of_values.items()}
+        figure = figures.over_values(flag, of_values, "%, on the validation split", str(base))
+        drawn[f"sweep_{flag}"] = figure, f"T, H and AUSUC over {flag}; dashed: {BASE}"
     return drawn
 
 

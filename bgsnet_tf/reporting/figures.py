@@ -232,25 +232,26 @@ def variants(statistics, accuracies=("T", "H")):
     return figure
 
 
-def sweep(flag, statistics, base):
-    """T, H and AUSUC over the values of a flag: mean, and standard deviation over seeds as a line.
+def over_values(what, statistics, unit, base=None):
+    """Accuracies over the values of a setting: mean, and standard deviation over seeds as a line.
 
     Args:
-      flag: its name.
-      statistics: value as text to {"T": {"mean", "std"}, "H": …, "AUSUC": …}, in order; `std` may be None. Values stand at
-        equal distances, so that 0 and powers of ten can be told apart.
+      what: the setting.
+      statistics: value as text, in order, to {line: {"mean", "std"}}; `std` may be None. Values stand at equal distances.
+      unit: on the vertical axis.
       base: the value of the base, dashed.
     """
     position = np.arange(len(statistics))
     with _figure(3.0) as (figure, axes):
-        axes.axvline(list(statistics).index(base), color=NEUTRAL, linestyle="--", linewidth=1)
-        for name, (colour, line, marker) in zip(("T", "H", "AUSUC"), BRANCH_STYLES.values()):
+        if base is not None:
+            axes.axvline(list(statistics).index(base), color=NEUTRAL, linestyle="--", linewidth=1)
+        for name, (colour, line, marker) in zip(next(iter(statistics.values())), BRANCH_STYLES.values()):
             means = [of_value[name]["mean"] for of_value in statistics.values()]
             deviations = [of_value[name]["std"] or 0 for of_value in statistics.values()]
             axes.errorbar(position, means, deviations, color=colour, linestyle=line, marker=marker, markersize=5, capsize=3, label=name)
         axes.set_xticks(position, [_short(value, 20) for value in statistics])
-        axes.set(xlabel=flag, ylabel="%, on the validation split")
-        figure.legend(loc="outside upper center", ncols=3)
+        axes.set(xlabel=what, ylabel=unit)
+        figure.legend(loc="outside upper center", ncols=4)
     return figure
 
 

@@ -39,7 +39,7 @@ FULL = "full"  # the network of the flags as given
 ONLY_GENERAL = {"bsnet": False}
 DIRECT = {**ONLY_GENERAL, "inner_lr": 1e-9}  # Eq. 3 without a virtual step: as many updates, on the same images
 GATES = {"submodules": 10, "eph_max": 20, "balance_epochs": 1}
-WITHOUT_DIVERSITY = {  # what stands in for L_div, or is there without it
+WITHOUT_DIVERSITY: Mapping[str, Mapping[str, object]] = {  # what stands in for L_div, or is there without it
     "no L_div": {"diversity_loss": False},
     "partition": {"balance_control": "partition", "diversity_loss": False},
     "sparsity": {"balance_control": "sparsity"},
