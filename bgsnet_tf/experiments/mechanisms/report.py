@@ -138,7 +138,8 @@ def _conditions(mechanism):
 def _document(report, pictures, search):
     parts = [
         "# The mechanisms, tested",
-        f"Written by a program on {report['date']}; change nothing by hand. [The images and their dials](dials.md).",
+        "For whoever wants to know which of the paper's claims were seen at work here, on [images with dials](dials.md).",
+        f"Written by a program on {report['date']}; change nothing by hand.",
         f"    {report['command']}",
         power(report),
         "What is predicted, and what counts, stands in `bgsnet_tf/experiments/mechanisms/registered.py`. It was committed before results.",
