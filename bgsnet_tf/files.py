@@ -92,7 +92,7 @@ def read_json(path):
 def write_arrays(path, arrays):
     """Writes a .npz file of name to array, whole or not at all."""
     directory = os.path.dirname(path)
-    os.makedirs(directory, exist_ok=True)
+    make_folder(directory)
     with naming_unwritable(directory), replacing(path) as part, open(part, "wb") as file:
         np.savez(file, **arrays)
 
@@ -131,6 +131,12 @@ def remove_unfinished(directory, places):
         _remove(path)
 
 
+def make_folder(directory):
+    """Makes a folder, and those above it, where it is not there; a `UserError` where that is not possible."""
+    with naming_unwritable(directory):
+        os.makedirs(directory, exist_ok=True)
+
+
 @contextlib.contextmanager
 def naming_unwritable(directory):
     """Turns a failure to write below `directory`, for want of space or permission, into a `UserError`."""
@@ -139,20 +145,22 @@ def naming_unwritable(directory):
     except UserError:
         raise
     except Exception as error:
-        if _is_of(error, FULL_DISK):
+        if _words(error, FULL_DISK):
             free = shutil.disk_usage(os.path.dirname(os.path.abspath(directory))).free
             raise UserError(
                 f"{directory} cannot be written: the disk is full, or a quota or file-size limit is reached ({free / 1e6:.0f} MB free); "
                 "make room, and the same command continues from what was written before"
             ) from error
-        if _is_of(error, NOT_ALLOWED):
-            raise UserError(f"{directory} cannot be written: {error}; mend that, or give another folder") from error
+        if words := _words(error, NOT_ALLOWED):
+            raise UserError(f"{directory} cannot be written: {words}; mend that, or give another folder") from error
         raise
 
 
-def _is_of(error, numbers):
-    """Whether it is one of these errors of the system, which TensorFlow reports as text alone."""
-    return getattr(error, "errno", None) in numbers or any(os.strerror(number) in str(error) for number in numbers)
+def _words(error, numbers):
+    """Which of these errors of the system it is, None for another; TensorFlow reports them as text, among much of its own."""
+    if getattr(error, "errno", None) in numbers:
+        return str(error)
+    return next((os.strerror(number) for number in numbers if os.strerror(number) in str(error)), None)
 
 
 @contextlib.contextmanager

@@ -111,9 +111,9 @@ def open_or_build(directory, fingerprint, items, views, batch_size, compute, dty
       `FeatureCache`.
 
     Raises:
-      UserError: where the disk is full.
+      UserError: where the disk is full, or the folder cannot be written.
     """
-    os.makedirs(directory, exist_ok=True)
+    files.make_folder(directory)
     size = -(-max(SHARD_ITEMS, -(-items // MOST_SHARDS)) // batch_size) * batch_size
     shards = [_Shard(directory, number, start, min(start + size, items)) for number, start in enumerate(range(0, items, size))]
     own = shards[worker::workers]

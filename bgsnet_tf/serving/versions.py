@@ -33,8 +33,7 @@ def write_next(bgsnet, benchmark, views, delta, directory, reuse=False, origin=N
     Raises:
       UserError: where the directory cannot be written.
     """
-    with files.naming_unwritable(directory):
-        os.makedirs(directory, exist_ok=True)
+    files.make_folder(directory)
     with (
         files.naming_unwritable(directory),
         _turn_in(directory),

@@ -8,15 +8,16 @@ import tensorflow as tf
 
 from bgsnet_tf import files
 from bgsnet_tf.evaluation import analysis
+from bgsnet_tf.training.callbacks import Summary
 
 
-class BalanceSummary(tf.keras.callbacks.Callback):
+class BalanceSummary(Summary):
     """Writes what the balance does after every epoch: to TensorBoard, and as a row of a table for the report.
 
     Margins and instance weights come with instance balance; before, they would all be 1.
 
     Args:
-      directory: of the summaries.
+      directory: as of every `Summary`.
       table: path of the CSV file; its rows of later epochs, which a continued run makes again, go.
       batch: (features, e_g) of a few training images, always the same.
       labels: (B,) of those images.
@@ -25,19 +26,15 @@ class BalanceSummary(tf.keras.callbacks.Callback):
     """
 
     def __init__(self, directory, table, batch, labels, general=None, writes=True):
-        super().__init__()
-        self.directory, self.table, self.batch, self.labels = directory, table, batch, labels
-        self.general, self.writes = general, writes
-
-    def on_train_begin(self, logs=None):
-        self.writer = tf.summary.create_file_writer(self.directory) if self.writes else tf.summary.create_noop_writer()
+        super().__init__(directory, writes)
+        self.table, self.batch, self.labels, self.general = table, batch, labels, general
 
     def on_epoch_end(self, epoch, logs=None):
         bsnet = self.model
         weights, balanced = bsnet.balanced(*self.batch)
         gates = bsnet.gates(bsnet.scale(training=True))
         figures = self._figures(weights, balanced, gates, logs)
-        with self.writer.as_default(step=epoch):
+        with self.writing(epoch):
             tf.summary.histogram("balance/gates", gates)
             for i, gate in enumerate(gates):
                 tf.summary.scalar(f"gates/{i}", gate)
@@ -51,12 +48,8 @@ class BalanceSummary(tf.keras.callbacks.Callback):
             tf.summary.scalar("branches/special_logit_std", self._logit_std(bsnet.attributes(balanced)))
             if self.general is not None:
                 tf.summary.scalar("branches/general_logit_std", self._logit_std(self.general))
-        self.writer.flush()
         if self.writes:
             self._add_row({"epoch": epoch, "phase": bsnet.phase.name, **figures})
-
-    def on_train_end(self, logs=None):
-        self.writer.close()
 
     def _figures(self, weights, balanced, gates, logs):
         """Name to number, or None where there is none yet."""

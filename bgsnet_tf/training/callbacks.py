@@ -1,11 +1,13 @@
 """What happens around the steps of Keras's `fit`: progress, checkpoints, TensorBoard."""
 
+import contextlib
 import signal
 import time
 
 import tensorflow as tf
 from tqdm import tqdm
 
+from bgsnet_tf import files
 from bgsnet_tf.errors import Interrupted
 from bgsnet_tf.private_api import take_tensors
 from bgsnet_tf.training.checkpoints import Position
@@ -220,25 +222,37 @@ class ValidationScores(callbacks.Callback):
         logs.update(self.score())
 
 
-class EpochSummary(callbacks.Callback):
-    """Writes the numbers of an epoch to TensorBoard, before its checkpoint is written: nothing computes them again after that.
+class Summary(callbacks.Callback):
+    """Base of callbacks that write to TensorBoard after every epoch.
 
     Args:
       directory: of the summaries.
+      writes: whether this process does.
     """
 
-    def __init__(self, directory):
+    def __init__(self, directory, writes=True):
         super().__init__()
-        self.directory = directory
+        self.directory, self.writes = directory, writes
 
     def on_train_begin(self, logs=None):
-        self.writer = tf.summary.create_file_writer(self.directory)
+        with files.naming_unwritable(self.directory):
+            self.writer = tf.summary.create_file_writer(self.directory) if self.writes else tf.summary.create_noop_writer()
 
-    def on_epoch_end(self, epoch, logs=None):
-        with self.writer.as_default(step=epoch):
-            for name, value in logs.items():
-                tf.summary.scalar(f"epoch_{name}", value)
-        self.writer.flush()
+    @contextlib.contextmanager
+    def writing(self, epoch):
+        """What the block sums up is written when it ends."""
+        with files.naming_unwritable(self.directory), self.writer.as_default(step=epoch):
+            yield
+            self.writer.flush()
 
     def on_train_end(self, logs=None):
         self.writer.close()
+
+
+class EpochSummary(Summary):
+    """Writes the numbers of an epoch, before its checkpoint is written: nothing computes them again after that."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        with self.writing(epoch):
+            for name, value in logs.items():
+                tf.summary.scalar(f"epoch_{name}", value)

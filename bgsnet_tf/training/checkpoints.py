@@ -99,9 +99,8 @@ class StageFolder:
         self._started = time.monotonic()
         memory.reset_peak()
         if self._writes:
-            with files.naming_unwritable(os.path.dirname(self.path)):
-                os.makedirs(self.path, exist_ok=True)
-                self._write()
+            files.make_folder(self.path)
+            self._write()
 
     def note_time(self):
         """Adds the time since the last note to the stage's own, so that it survives the process."""
@@ -139,7 +138,8 @@ class StageFolder:
 
     def _write(self):
         if self._writes:
-            files.write_json(self._state_path, self._state, indent=1)
+            with files.naming_unwritable(self.path):
+                files.write_json(self._state_path, self._state, indent=1)
 
     def _refuse_other(self, settings):
         before = {**BEFORE_THEIR_FLAGS, **self._state["settings"]}
@@ -240,10 +240,10 @@ class PhaseCheckpoints:
         """Writes a checkpoint, then removes those that are too many.
 
         Raises:
-          UserError: where the disk is full; older checkpoints stay.
+          UserError: where the disk is full, or the folder cannot be written; older checkpoints stay.
         """
         path = self._path(position)
-        os.makedirs(self.directory, exist_ok=True)
+        files.make_folder(self.directory)
         with files.naming_unwritable(self.directory):
             if not self.worker.is_chief:
                 with tempfile.TemporaryDirectory(suffix=files.UNFINISHED, dir=self.directory) as discarded:

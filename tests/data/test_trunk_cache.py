@@ -1,5 +1,6 @@
 """The cache is exact, continues an interrupted build, is divided among processes, and notices damage."""
 
+import errno
 import os
 
 import numpy as np
@@ -161,6 +162,15 @@ def test_files_of_others_in_the_folder_stay(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir() if path.name[:2] != "00") == ["mine.npy", "notes"]
     assert (tmp_path / "notes" / "0001.json").exists() and (tmp_path / "0001-features.npy.txt").exists()
     assert not list(tmp_path.glob(f"*{files.UNFINISHED}"))
+
+
+def test_a_folder_on_a_read_only_disk_is_one_error(tmp_path, monkeypatch):
+    def refuse(path, *_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    with pytest.raises(UserError, match="cache/train cannot be written: .*Read-only file system"):
+        build(tmp_path / "cache" / "train")
 
 
 def test_a_full_disk_is_one_error_and_what_fits_stays(tmp_path, file_size_limit):

@@ -1,7 +1,7 @@
 """Fuzzes one target: python -m tests.fuzzing images --inputs=30000 [--seconds=600] [--failures=FOLDER]
 
 Guided by coverage where atheris is installed (pip install atheris; it has no wheels for all systems), else the seeds are damaged
-at random. It ends with status 1 at the first input that a target cannot bear, and writes it below --failures.
+and mixed at random. It ends with status 1 at the first input that a target cannot bear, and writes it below --failures.
 
 The random engine keeps no input (Hypothesis keeps about 10 kB of each), so the memory it prints is the readers'; of that,
 TensorFlow 2.15 itself keeps about 1 kB of each error that an operation raises, here of each refused image.
@@ -11,6 +11,7 @@ import argparse
 import os
 import pathlib
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -23,8 +24,8 @@ MARKS = (0, 1 / 3, 1)  # the shares of the work after which memory is measured
 class Counted:
     """A target that ends the process after so many inputs, or seconds, with a line on what they took."""
 
-    def __init__(self, name, read, inputs, seconds, failures):
-        self.name, self.read, self.inputs, self.failures = name, read, inputs, failures
+    def __init__(self, name, read, inputs, seconds, failures, folder):
+        self.name, self.read, self.inputs, self.failures, self.folder = name, read, inputs, failures, folder
         self.begin, self.seconds, self.count, self.memory = time.monotonic(), seconds, 0, []
 
     def __call__(self, contents):
@@ -46,6 +47,7 @@ class Counted:
     def leave(self, status, message):
         print(message, flush=True)
         sys.stderr.flush()
+        shutil.rmtree(self.folder)
         os._exit(status)  # libFuzzer has no other end that is a success
 
 
@@ -81,8 +83,10 @@ def at_random(target, folder, count, seed):
     while True:
         contents = chance.choice(seeds)
         for _ in range(chance.randint(0, 4)):
-            start = chance.randint(0, len(contents))
-            contents = contents[:start] + chance.randbytes(chance.randint(0, 8)) + contents[start + chance.randint(0, 40) :]
+            start, length = chance.randint(0, len(contents)), chance.randint(0, 8)
+            source = chance.choice([chance.randbytes(length), chance.choice(seeds)])  # a piece of another seed leaves a text a text
+            first = chance.randint(0, max(0, len(source) - length))
+            contents = contents[:start] + source[first : first + length] + contents[start + chance.randint(0, 40) :]
         counted(contents)
 
 
@@ -106,7 +110,7 @@ def main():
         run = with_atheris if engine == "atheris" else at_random
 
         def count(read):
-            return Counted(f"{values.target} ({engine})", read, values.inputs, values.seconds, values.failures)
+            return Counted(f"{values.target} ({engine})", read, values.inputs, values.seconds, values.failures, folder)
 
         run(TARGETS[values.target], pathlib.Path(folder), count, values.seed)
 

@@ -28,7 +28,11 @@ def test_no_input_gives_a_traceback_or_takes_memory(target, tmp_path):
 
 
 def test_an_input_that_a_target_cannot_bear_ends_it_and_is_kept(tmp_path):
-    program = "from tests.fuzzing.__main__ import Counted; Counted('x', lambda contents: 1 / len(contents), 9, 9.0, {!r})(b'')"
-    result = subprocess.run([sys.executable, "-c", program.format(str(tmp_path))], cwd=ROOT, capture_output=True, text=True)
+    failures, folder = tmp_path / "failures", tmp_path / "folder"
+    failures.mkdir()
+    folder.mkdir()
+    program = "from tests.fuzzing.__main__ import Counted; Counted('x', lambda contents: 1 / len(contents), 9, 9.0, {!r}, {!r})(b'')"
+    program = program.format(str(failures), str(folder))
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 1 and "ZeroDivisionError" in result.stderr and "cannot bear" in result.stdout
-    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b""]
+    assert [path.read_bytes() for path in failures.iterdir()] == [b""] and not folder.exists()

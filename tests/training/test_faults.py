@@ -1,6 +1,7 @@
 """Real faults: a full disk, a folder that cannot be written or is in use, damaged checkpoints, losses that are not finite."""
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -46,6 +47,37 @@ def test_a_disk_that_is_full_while_an_export_is_written(copied, file_size_limit)
     with file_size_limit(50_000), pytest.raises(UserError, match="disk is full"):
         commands.export(copied)
     assert os.listdir(pathlib.Path(copied.run.run_dir, "export")) == versions
+
+
+@pytest.mark.parametrize("place", ["logs/bsnet", "logs/bsnet/train"])
+def test_summaries_on_a_read_only_disk(copied, monkeypatch, place):
+    without_stages(copied, "bsnet")
+    make = tf.summary.create_file_writer
+
+    def refuse(directory):
+        if directory.endswith(place):
+            raise tf.errors.PermissionDeniedError(None, None, f"{directory}/events; Read-only file system\n\tCould not initialize.")
+        return make(directory)
+
+    monkeypatch.setattr(tf.summary, "create_file_writer", refuse)
+    with pytest.raises(UserError, match=f"{place} cannot be written: Read-only file system; mend that"):
+        train(copied)
+
+
+def test_a_disk_that_becomes_read_only_after_a_checkpoint(copied, monkeypatch):
+    without_stages(copied, "bsnet")
+    replace, written = os.replace, []
+
+    def refuse(source, target):
+        written.append(os.path.basename(target))
+        if written.count("stage.json") == 2:  # 1 is of the stage's start
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(UserError, match="checkpoints/bsnet cannot be written: .*Read-only file system.*stage.json"):
+        train(copied)
+    assert not unfinished_files(copied)
 
 
 def test_a_folder_that_cannot_be_written(tiny_config):
