@@ -17,7 +17,7 @@ from bgsnet_tf.errors import UserError
 from bgsnet_tf.experiments import comparison, runs, seeds
 from bgsnet_tf.reporting import figures
 
-REFERENCE = "linear"
+REFERENCES = "linear", "least_squares"
 ACCURACIES = "T", "AUSUC"  # those that need no δ
 
 
@@ -30,7 +30,7 @@ def run(settings, counts, seed_count):
       seed_count: seeds of every point.
 
     Returns:
-      DataFrame, a row a point: `seen classes`, and of fused, linear and their difference T and AUSUC as text.
+      DataFrame, a row a point: `seen classes`, and as text T and AUSUC of fused and its lead over the linear maps of `seeds`.
 
     Raises:
       UserError: for a number of classes that is not below the data set's, a backbone without references, or as `seeds.run`.
@@ -56,22 +56,17 @@ def run(settings, counts, seed_count):
 
 
 def _row(count, report):
-    (difference,) = (row for row in report["differences"] if (row["variant"], row["against"]) == (seeds.FUSED, REFERENCE))
+    against = {row["against"]: row for row in report["differences"] if row["variant"] == seeds.FUSED and row["against"] in REFERENCES}
     row = {"seen classes": count}
     for accuracy in ACCURACIES:
-        for name in (seeds.FUSED, REFERENCE):
-            row[f"{accuracy}, {name}"] = comparison.mean_text(report["variants"][name][accuracy])
-        row[f"{accuracy}, difference"] = comparison.difference_text(difference[accuracy])
+        row[f"{accuracy}, fused"] = comparison.mean_text(report["variants"][seeds.FUSED][accuracy])
+        row.update({f"{accuracy}, fused − {name}": comparison.difference_text(found[accuracy]) for name, found in against.items()})
     return row
 
 
 def _write(directory, table, made, command):
-    lines = {
-        str(count): {
-            f"{accuracy}, {name}": report["variants"][name][accuracy] for accuracy in ACCURACIES for name in (seeds.FUSED, REFERENCE)
-        }
-        for count, report in made.items()
-    }
+    names = [(accuracy, name) for accuracy in ACCURACIES for name in (seeds.FUSED, REFERENCES[0])]
+    lines = {str(count): {f"{a}, {name}": report["variants"][name][a] for a, name in names} for count, report in made.items()}
     figures.save(figures.over_values("seen classes", lines, "%, on the test split"), os.path.join(directory, "figures"), "learning_curve")
     files.write(os.path.join(directory, "learning_curve.csv"), table.to_csv(index=False, lineterminator="\n"))
     rows = [list(table.columns), *table.astype(str).to_numpy().tolist()]
