@@ -1,6 +1,7 @@
 """What tests of several rooms share."""
 
 import contextlib
+import os
 import pathlib
 import resource
 
@@ -12,23 +13,35 @@ from tests.whole_runs import calibrated, tiny_config_below, trained  # noqa: F40
 
 SHARED_DATA = ROOT.parent / "shared" / "data"
 LONGEST = (  # files, so that the last ones that several workers are at are short
+    "training/machines/test_strategy.py",
     "training/test_stages.py",
-    "training/test_strategy.py",
     "training/test_faults.py",
-    "training/test_kills.py",
-    "experiments/test_ablation.py",
     "planning/test_dry_run.py",
-    "scoring/test_pruning.py",
-    "test_commands.py",
-    "reporting/test_run_report.py",
+    "docs/test_tutorial.py",
+    "experiments/test_ablation.py",
+    "training/test_several_steps_a_call.py",
     "experiments/test_no_test_labels.py",
-    "test_package.py",
+    "training/test_kills.py",
+    "reporting/test_run_report.py",
+    "experiments/test_seeds.py",
+    "serving/test_litert.py",
+    "scoring/test_pruning.py",
+    "experiments/test_sweep.py",
+    "benchmarks/test_gpu.py",
+    "training/test_best_epoch.py",
+    "training/test_starts.py",
+    "reporting/test_model_card.py",
+    "scoring/test_reference.py",
+    "experiments/test_runs.py",
+    "test_commands.py",
     "serving/test_versions.py",
+    "test_package.py",
 )
 
 
 def pytest_collection_modifyitems(items):
     place = {str(ROOT / "tests" / name): i for i, name in enumerate(LONGEST)}
+    assert all(map(os.path.exists, place)), "a file of LONGEST is gone"
     items.sort(key=lambda item: place.get(str(item.path), len(LONGEST)))
 
 

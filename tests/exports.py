@@ -16,7 +16,7 @@ from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.model.bsnet import BSNet, phases
 from bgsnet_tf.model.layers import Predictor
 from bgsnet_tf.serving import versions
-from tests.tiny import write_tiny
+from tests.tiny import BACKBONE, CUT, write_tiny
 
 SUBMODULES = 3
 
@@ -57,7 +57,7 @@ class Exported:
 def untrained_bgsnet(benchmark, size):
     """All parts of BGSNet at random, with gates that differ and outputs that depend on the image."""
     tf.keras.utils.set_random_seed(0)
-    trunk, tail = backbone.build("small", "none", size)
+    trunk, tail = backbone.build(str(BACKBONE), "none", size, "tf", CUT)
     trunk(tf.zeros([1, size, size, 3]))
     phi = benchmark.phi[benchmark.seen_classes]
     general = Predictor(phi.shape[1], 8)

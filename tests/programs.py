@@ -4,6 +4,7 @@ What runs is a process of its own: with arguments, two outputs, an exit status, 
 are shared; a test of those, or of what is loaded, starts a Python of its own.
 """
 
+import contextlib
 import multiprocessing
 import os
 import pathlib
@@ -39,6 +40,11 @@ class Program:
     def status(self):
         """The exit status, -N after signal N; None while it runs."""
         return self._process.exitcode
+
+    def send_signal(self, number):
+        """Sends it a signal; nothing where it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
 
     def wait(self, timeout=300):
         """The `subprocess.CompletedProcess`; raises `subprocess.TimeoutExpired`, and kills, where it does not end in `timeout` seconds."""

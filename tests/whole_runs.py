@@ -13,14 +13,17 @@ import pytest
 
 from bgsnet_tf import commands
 from bgsnet_tf.config import Config, RunConfig, delta_choice
-from tests.tiny import write_tiny
+from tests.tiny import BACKBONE, CUT, write_tiny
 
 TINY_FLAGS = {
     "dataset": "csv",
     "image_size": 32,
     "resize": 36,
-    "backbone": "small",
+    "backbone": str(BACKBONE),
     "backbone_weights": "none",
+    "preprocessing": "tf",
+    "split_layer": CUT,
+    "batch_norm": "train",
     "finetune_head_epochs": 1,
     "finetune_epochs": 2,
     "finetune_batch_size": 8,
@@ -36,6 +39,7 @@ TINY_FLAGS = {
     "b_hidden": 8,
     "bsnet_batch_size": 8,
 }
+SMALL = {"backbone": "small", "preprocessing": "auto", "split_layer": "", "batch_norm": "auto"}  # a backbone that starts at random
 ONE_PHASE = {"finetune_head_epochs": 0, "finetune_epochs": 1, "meta_epochs": 1, "training_style": "parallel", "eph_max": 1}  # a stage
 
 

@@ -26,6 +26,8 @@ from bgsnet_tf.evaluation import metrics
 from bgsnet_tf.reporting.result_tables import ATTRIBUTES
 from bgsnet_tf.reporting.result_tables import COLUMNS as ACCURACIES
 
+START_METHOD = "spawn"  # a fork of a process that has used TensorFlow hangs
+
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
@@ -222,7 +224,7 @@ def in_own_processes(work, jobs, workers=1):
 
 
 def _start(work, arguments):
-    context = multiprocessing.get_context("spawn")  # a fork of a process that has loaded TensorFlow hangs
+    context = multiprocessing.get_context(START_METHOD)
     errors, of_child = context.Pipe(duplex=False)
     process = context.Process(target=_in_child, args=(work, arguments, of_child))
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the child inherits: Ctrl-C is the parent's to handle

@@ -12,11 +12,13 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.docs import drawn_birds
+from tests.tiny import BACKBONE, CUT
 
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```bash\n(.*?)```(?:\n\n```\n(.*?)```)?", PAGE, re.DOTALL)  # each with the output that follows, or ""
 SECONDS = (  # the other stages are trained by the tests of theirs
-    " --backbone=small --backbone_weights=none --image_size=32 --resize=36 --finetune_batch_size=8 --cache_views=1 --nometa --nobsnet"
+    f" --backbone={BACKBONE} --preprocessing=tf --split_layer={CUT} --batch_norm=train"
+    " --image_size=32 --resize=36 --finetune_batch_size=8 --cache_views=1 --nometa --nobsnet"
 )
 
 

@@ -11,6 +11,7 @@ from bgsnet_tf.errors import UserError
 from bgsnet_tf.experiments import frozen
 from bgsnet_tf.model.backbones import backbone
 from bgsnet_tf.training import stages
+from tests.whole_runs import SMALL
 
 
 @pytest.fixture
@@ -49,4 +50,4 @@ def test_no_test_row_is_looked_at(own_backbone, tmp_path):
 
 def test_a_backbone_that_starts_at_random_is_refused(tiny_config):
     with pytest.raises(UserError, match="starts at random"):
-        frozen.run(tiny_config, [32], draws=1)
+        frozen.run(tiny_config.replace(**SMALL), [32], draws=1)

@@ -72,7 +72,7 @@ def refuse(text):
     raise UserError(text)
 
 
-def test_jobs_run_side_by_side_and_no_more_of_them_than_there_are_workers(tmp_path):
+def test_jobs_run_side_by_side_and_no_more_of_them_than_there_are_workers(tmp_path, forked_runs):
     runs.in_own_processes(note, {name: (tmp_path, name, "ab") for name in "ab"}, workers=2)
     runs.in_own_processes(note, {name: (tmp_path, name, others) for name, others in (("c", ""), ("d", "c"))}, workers=1)
     assert {path.name for path in tmp_path.iterdir()} == set("abcd")

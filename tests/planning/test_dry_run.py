@@ -101,10 +101,10 @@ def test_what_cannot_fit_is_refused_before_any_step(tiny_config, changed, stage,
 
 
 def test_the_command_refuses_in_one_line(tiny_config):
-    result = run("train.py", *flags_of(tiny_config, submodules=10**6), "--dry_run")
+    result = run("train.py", *flags_of(tiny_config, submodules=10**9), "--dry_run")
     assert result.returncode == 1 and "timing" not in result.stderr and "Traceback" not in result.stderr
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]  # TensorFlow has errors of its own
-    assert line.startswith("error: bsnet needs ") and line.endswith("lower --submodules=1000000")
+    assert line.startswith("error: bsnet needs ") and line.endswith("lower --submodules=1000000000")
 
 
 def test_the_command_plans_validation_and_final_run(tiny_config):

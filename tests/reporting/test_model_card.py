@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import pathlib
+import shutil
 
 import pytest
 import yaml
@@ -14,6 +15,8 @@ from bgsnet_tf.config import delta_choice
 from bgsnet_tf.exported import layout
 from bgsnet_tf.reporting import model_card
 from tests.conftest import tiny_config_below
+from tests.tiny import BACKBONE
+from tests.whole_runs import SMALL
 
 
 def cards(config):
@@ -76,13 +79,22 @@ def test_the_card_says_what_it_was_made_of(written):
         "| data set | tiny (csv) |",
         "| images | 24 to train, 8 of seen and 16 of unseen classes to test |",
         "| classes | 4 seen, 2 unseen |",
-        "| backbone | small, starting weights: none |",
+        f"| backbone | {BACKBONE}, starting weights: those of the file |",
+        "The backbone came trained.",
         "Unseen: yellow, cyan.",
         "whoever made the tables knows them",
         f"bgsnet-train --dataset=csv --data_dir={config.data.data_dir}",
     ):
         assert line in after["1"]
-    assert "came trained" not in after["1"] and "cut to the object" not in after["1"]
+    assert "cut to the object" not in after["1"]
+
+
+def test_a_backbone_that_starts_at_random_has_seen_no_class(written, tmp_path):
+    opened = commands.open_run(written[0])
+    shutil.copytree(pathlib.Path(opened.directory, "export", "1"), tmp_path / "1")
+    model_card.write(dataclasses.replace(opened, config=opened.config.replace(**SMALL)), str(tmp_path / "1"))
+    card = (tmp_path / "1" / "README.md").read_text()
+    assert "| backbone | small, starting weights: none |" in card and "came trained" not in card
 
 
 def test_a_run_that_nobody_calibrated_says_so_in_the_table_the_export_and_the_card(written):

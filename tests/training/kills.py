@@ -4,20 +4,17 @@ Every process is killed a random time after it has come to one of the parts of a
 """
 
 import collections
-import os
 import pathlib
 import random
 import signal
-import subprocess
 import sys
-import threading
 import time
 
 from bgsnet_tf import files
-from tests.conftest import ROOT
+from tests.programs import Program
 
 PARTS = ("finetune heads", "finetune all", "feature cache", "meta episodes", "bsnet gates", "bsnet instance", "export")
-LONGEST_LIFE = 3.0  # seconds in a part before the kill
+LONGEST_LIFE = 3.0  # seconds in a part of the demo before the kill
 PATIENCE = 1200  # seconds for a part to come, and for a process to end
 
 
@@ -25,38 +22,27 @@ class Disturbed:
     """One process of a run, and the part that it is in."""
 
     def __init__(self, flags, run_dir):
-        self.run_dir, self.text = pathlib.Path(run_dir), ""
-        command = [sys.executable, "train.py", *flags, f"--run_dir={run_dir}"]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self.reader = threading.Thread(target=self._read)
-        self.reader.start()
-
-    def _read(self):
-        while chunk := os.read(self.process.stdout.fileno(), 4096):
-            self.text += chunk.decode(errors="replace")
+        self.run_dir = pathlib.Path(run_dir)
+        self.program = Program("train.py", *flags, f"--run_dir={run_dir}")
 
     def part(self):
         """Index of the part that was begun last, -1 before the first."""
         if list(self.run_dir.glob(f"export/*{files.UNFINISHED}")):
             return len(PARTS) - 1
-        seen = [(self.text.rfind(f"{name}:"), i) for i, name in enumerate(PARTS)]
+        _, progress = self.program.outputs
+        seen = [(progress.rfind(f"{name}:"), i) for i, name in enumerate(PARTS)]
         position, index = max(seen)
         return index if position >= 0 else -1
 
     def wait_for(self, part):
         """Waits until the process is in a part, or in a later one, or has ended."""
         until = time.monotonic() + PATIENCE
-        while self.part() < part and self.process.poll() is None and time.monotonic() < until:
+        while self.part() < part and self.program.status is None and time.monotonic() < until:
             time.sleep(0.02)
 
-    def end(self):
-        self.process.wait(PATIENCE)
-        self.reader.join()
-        return self.process.returncode
 
-
-def disturb(flags, run_dir, kills, seed):
-    """Kills a run `kills` times, then lets it end.
+def disturb(flags, run_dir, kills, seed, longest_life=LONGEST_LIFE):
+    """Kills a run `kills` times, each time up to `longest_life` seconds after a part was begun, then lets it end.
 
     Returns:
       Counter of (part, signal) of the kills that met a living process.
@@ -69,17 +55,18 @@ def disturb(flags, run_dir, kills, seed):
     for kill in range(kills):
         process = Disturbed(flags, run_dir)
         process.wait_for(kill * len(PARTS) // kills)
-        time.sleep(rng.uniform(0, LONGEST_LIFE))
+        time.sleep(rng.uniform(0, longest_life))
         number = rng.choice([signal.SIGKILL, signal.SIGTERM])
         part = process.part()
-        process.process.send_signal(number)
-        status = process.end()
+        process.program.send_signal(number)
+        ended = process.program.wait(PATIENCE)
+        status = ended.returncode
         expected = {-signal.SIGKILL} if number == signal.SIGKILL else {128 + signal.SIGTERM, -signal.SIGTERM}
-        assert status in expected | {0}, process.text  # 0: it was done before the signal came
+        assert status in expected | {0}, ended.stderr  # 0: it was done before the signal came
         if status:
             met[PARTS[part] if part >= 0 else "start", signal.Signals(number).name] += 1
-    last = Disturbed(flags, run_dir)
-    assert last.end() == 0, last.text
+    last = Disturbed(flags, run_dir).program.wait(PATIENCE)
+    assert last.returncode == 0, last.stderr
     return met
 
 

@@ -33,10 +33,10 @@ def unfinished_files(config):
     return list(pathlib.Path(config.run.run_dir).rglob(f"*{files.UNFINISHED}*"))
 
 
-@pytest.mark.parametrize("stage, size", [("finetune", 20_000), ("bsnet", 200_000)])
-def test_a_disk_that_is_full_while_a_checkpoint_is_written(expected_attributes, copied, file_size_limit, stage, size):
+@pytest.mark.parametrize("stage", ["finetune", "bsnet"])
+def test_a_disk_that_is_full_while_a_checkpoint_is_written(expected_attributes, copied, file_size_limit, stage):
     without_stages(copied, *{"finetune": ["finetune", "meta", "bsnet"], "bsnet": ["bsnet"]}[stage])
-    with file_size_limit(size), pytest.raises(UserError, match=f"checkpoints/{stage}.*disk is full.*make room"):
+    with file_size_limit(20_000), pytest.raises(UserError, match=f"checkpoints/{stage}.*disk is full.*make room"):
         train(copied)
     assert not unfinished_files(copied)
     assert_equal(attributes(train(copied), copied), expected_attributes)
@@ -158,6 +158,7 @@ def test_an_infinite_gradient_of_a_finite_loss_is_not_saved(copied):
     """The step has a finite loss; what it makes of the weights has none."""
     without_stages(copied, "finetune", "meta", "bsnet")
     broken = copied.replace(finetune_lr=3e38, finetune_optimizer="SGD", finetune_weight_decay=0.0, warmup=0.0, checkpoint_every=0.0)
+    broken = broken.replace(preprocessing="none")  # pixels up to 255, and so gradients over 1
     with pytest.raises(UserError, match=r"finetune heads: the loss is finite, but weights are not at step 1 of .* --redo=finetune"):
         train(broken)
     assert os.listdir(pathlib.Path(broken.run.run_dir, "checkpoints", "finetune", "heads")) == ["000000-000000"]
@@ -184,7 +185,7 @@ class Hungry(GroupedModel):
 
     def train_step(self, data):
         with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(self.weight * tf.ones([2**21 * data.shape[0], 1]) * tf.ones([1, 2**20]))
+            loss = tf.reduce_sum(tf.fill([2**21 * data.shape[0], 1], self.weight) * tf.fill([1, 2**20], data[0]))
         self.apply_gradients(tape, loss)
         return {"loss": loss}
 

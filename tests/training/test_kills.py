@@ -32,11 +32,11 @@ def names(run_dir):
     return {re.sub(r"\d{6}-\d{6}", "checkpoint", str(path)) for path in paths}
 
 
-def check(arguments, tmp_path, count, parts):
+def check(arguments, tmp_path, count, parts, longest_life=kills.LONGEST_LIFE):
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     arguments = [*arguments, "--deterministic"]
     assert kills.disturb(arguments, undisturbed, 0, 0) == {}
-    met = kills.disturb([*arguments, "--checkpoint_every=0.01"], disturbed, count, seed=1)
+    met = kills.disturb([*arguments, "--checkpoint_every=0.01"], disturbed, count, seed=1, longest_life=longest_life)
     print(met)
     assert {part for part, _ in met} >= set(parts) and {name for _, name in met} == {"SIGKILL", "SIGTERM"}
     assert digests(disturbed) == digests(undisturbed)
@@ -51,10 +51,10 @@ def check(arguments, tmp_path, count, parts):
 
 def test_six_kills_of_a_tiny_run(tmp_path):
     settings = tiny_config_below(tmp_path).replace(
-        finetune_head_epochs=20, finetune_epochs=20, meta_epochs=30, meta_steps=20, eph_max=15, balance_epochs=15
+        finetune_head_epochs=10, finetune_epochs=10, meta_epochs=15, meta_steps=20, eph_max=8, balance_epochs=8
     )
     arguments = [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in settings.values().items()]
-    check(arguments, tmp_path, 6, parts=())
+    check(arguments, tmp_path, 6, parts=(), longest_life=1.0)
 
 
 @pytest.mark.slow
