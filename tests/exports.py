@@ -54,10 +54,10 @@ class Exported:
         return scores
 
 
-def untrained_bgsnet(benchmark, size):
-    """All parts of BGSNet at random, with gates that differ and outputs that depend on the image."""
+def untrained_bgsnet(benchmark, size, network=None):
+    """All parts of BGSNet at random, with gates that differ and outputs that depend on the image; `network`: another (trunk, tail)."""
     tf.keras.utils.set_random_seed(0)
-    trunk, tail = backbone.build(str(BACKBONE), "none", size, "tf", CUT)
+    trunk, tail = network or backbone.build(str(BACKBONE), "none", size, "tf", CUT)
     trunk(tf.zeros([1, size, size, 3]))
     phi = benchmark.phi[benchmark.seen_classes]
     general = Predictor(phi.shape[1], 8)

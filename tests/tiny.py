@@ -12,8 +12,8 @@ BACKBONE = pathlib.Path(__file__).with_name("tiny.h5")
 CUT = "cut"  # its last layer before the tail
 
 
-def backbone():
-    """Four convolutions of images 32×32 to K = 16 channels; the two of the tail lie beside a shortcut."""
+def backbone(width=8):
+    """Four convolutions of images 32×32 to K = 2 · `width` channels; the two of the tail lie beside a shortcut."""
     layers = tf.keras.layers
 
     def normalized(inputs, channels, kernel, stride=1):
@@ -22,8 +22,8 @@ def backbone():
         return layers.BatchNormalization(momentum=0.9)(outputs)
 
     inputs = tf.keras.Input((32, 32, 3))
-    cut = layers.ReLU(name=CUT)(normalized(layers.ReLU()(normalized(inputs, 8, 5, 4)), 16, 3, 2))
-    block = normalized(layers.ReLU()(normalized(cut, 8, 1)), 16, 3)
+    cut = layers.ReLU(name=CUT)(normalized(layers.ReLU()(normalized(inputs, width, 5, 4)), 2 * width, 3, 2))
+    block = normalized(layers.ReLU()(normalized(cut, width, 1)), 2 * width, 3)
     outputs = layers.ReLU()(layers.Add()([cut, block]))
     return tf.keras.Model(inputs, layers.GlobalAveragePooling2D()(outputs), name="tiny")
 

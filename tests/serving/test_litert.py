@@ -13,8 +13,11 @@ import tensorflow as tf
 from bgsnet_tf import commands
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.exported import layout
+from bgsnet_tf.model.backbones import backbone
 from bgsnet_tf.serving import litert
+from tests import tiny
 from tests.conftest import ROOT
+from tests.exports import untrained_bgsnet
 
 TOLERANCE = {"float16": 5e-3, "int8": 5e-2}  # of attributes, relative to the largest: 11 and 8 bits of the weights, through some layers
 
@@ -36,8 +39,11 @@ def test_attributes_are_those_of_the_network(exported, written, kind):
     assert np.ptp(found, axis=0).max() > 0.01 * np.abs(expected).max()  # they depend on the image
 
 
-def test_narrower_weights_are_smaller_files(exported, written):
-    whole = sum(weights.numpy().nbytes for weights in exported.bgsnet.weights)
+def test_narrower_weights_are_smaller_files(exported, tmp_path):
+    wide = backbone.split(tiny.backbone(width=96), tf.identity, tiny.CUT)  # whose weights are most of a file
+    bgsnet = untrained_bgsnet(exported.benchmark, 32, wide)
+    whole = sum(weights.numpy().nbytes for weights in bgsnet.weights)
+    written = litert.write(bgsnet, 32, f"{exported.directory}/1", str(tmp_path / "1"))
     sizes = {kind: os.path.getsize(path) for kind, path in written.items()}
     assert sizes["int8"] < sizes["float16"] < 0.7 * whole
 
@@ -84,4 +90,5 @@ def test_the_command_prints_a_table_beside_the_savedmodel(tiny_config, capsys):
     assert list(rows) == ["SavedModel", "float16", "int8"] and rows["SavedModel"][5] == "100.0"
     assert os.listdir(f"{config.run.run_dir}/export/") and sorted(os.listdir(f"{config.run.run_dir}/litert")) == ["1"]
     size, *accuracies = map(float, rows["float16"][:5])
-    assert 0 < size < 10 and all(0 <= accuracy <= 100 for accuracy in accuracies)
+    assert size == pytest.approx(os.path.getsize(f"{config.run.run_dir}/litert/1/float16.tflite") / 1e6, abs=0.06)
+    assert all(0 <= accuracy <= 100 for accuracy in accuracies)
