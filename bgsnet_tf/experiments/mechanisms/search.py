@@ -142,7 +142,7 @@ def _document(table, draws, command):
             f"Trials that would change nothing in a control were not run; the last {ADDED} were added after the others were seen. "
             "No draw of the test was read. "
             f"{len(table)} of {len({name for of in situations().values() for name in of.networks})} are measured.",
-            f"Trials: {grid}.",
+            f"Trials, at {' '.join(f'--{flag}={value}' for flag, value in RATES.items())} where they say nothing else: {grid}.",
             "\n".join(f"| {line} |" for line in lines),
             f"Chosen: {picked}.",
             "",
