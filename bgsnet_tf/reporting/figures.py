@@ -251,7 +251,7 @@ def over_values(what, statistics, unit, base=None):
             axes.errorbar(position, means, deviations, color=colour, linestyle=line, marker=marker, markersize=5, capsize=3, label=name)
         axes.set_xticks(position, [_short(value, 20) for value in statistics])
         axes.set(xlabel=what, ylabel=unit)
-        figure.legend(loc="outside upper center", ncols=4)
+        figure.legend(loc="outside upper center", ncols=3 if len(axes.containers) <= 3 else 2)
     return figure
 
 
