@@ -108,9 +108,9 @@ def number(text):
 
 def assert_ranked(page, predicted):
     """Asserts that the page ranks as a frame of `predict` does."""
-    page.wait_for_function("text => document.querySelector('#ranks .name')?.textContent === text", arg=predicted["class"].iloc[0])
+    shown = "names => String([...document.querySelectorAll('#ranks .name')].map((one) => one.textContent)) === String(names)"
+    page.wait_for_function(shown, arg=predicted["class"].tolist())  # the page draws in its next frame
     found = ranking(page)
-    assert [name for name, _ in found] == predicted["class"].tolist()
     np.testing.assert_allclose([score for _, score in found], predicted["score"], atol=0.006 * max(1, predicted["score"].abs().max()))
 
 
