@@ -58,6 +58,14 @@ class Server:
         connection.sendall(classified(count))
 
 
+def until(holds):
+    """Waits for the rows of the answers before: a busy machine takes its time."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_an_interrupted_command_ends_at_once_and_goes_on_where_it_was(photos, tmp_path, form):
     output, server = tmp_path / f"answers.{form}", Server("hangs")
@@ -65,7 +73,7 @@ def test_an_interrupted_command_ends_at_once_and_goes_on_where_it_was(photos, tm
         arguments = [f"--server={address}", f"--images={photos}", f"--output={output}"]
         process = start(*arguments)
         assert server.hanging.wait(60)
-        time.sleep(0.3)  # for the rows of the answers before
+        until(lambda: os.path.exists(unfinished(output)) and pathlib.Path(unfinished(output)).read_text().count("\n") >= 7)
         begin = time.monotonic()
         process.send_signal(signal.SIGINT)
         assert "interrupted" in process.communicate(timeout=60)[1] and process.returncode == 130
