@@ -107,11 +107,11 @@ def test_the_command_refuses_in_one_line(tiny_config):
     assert line.startswith("error: bsnet needs ") and line.endswith("lower --submodules=1000000000")
 
 
-def test_the_command_plans_validation_and_final_run(tiny_config, quick, capsys):
-    commands.plan(tiny_config.replace(calibrate=True, bsnet=False, finetune_epochs=0))
-    told = capsys.readouterr()
-    assert "tiny_validation: images" in told.out and "\ntiny: images" in told.out and "time of both" in told.out
-    assert "estimating" in told.err and not os.path.exists(tiny_config.run.run_dir)
+def test_the_command_plans_validation_and_final_run(tiny_config):
+    result = run("train.py", *flags_of(tiny_config, calibrate=True, bsnet=False, finetune_epochs=0), "--dry_run")
+    assert result.returncode == 0, result.stderr
+    assert "tiny_validation: images" in result.stdout and "\ntiny: images" in result.stdout and "time of both" in result.stdout
+    assert "estimating" in result.stderr and not os.path.exists(tiny_config.run.run_dir)
 
 
 def peak_of_training(config):

@@ -68,7 +68,8 @@ def test_the_method_is_chosen_by_signs_and_then_by_accuracy_and_a_control_by_acc
 def test_trials_that_change_nothing_in_a_control_are_left_out():
     names = list(search.situations()["three cues"].networks)
     of_partition = [name.split(": ")[1] for name in names if name.startswith("partition")]
-    assert of_partition == [name for name in search.GRID if not name.startswith(("η", "open"))]
+    added = ["f_s from f_g", "f_s from f_g, η 10, fast gates", "slower, fast gates", "slower, f_s from f_g, fast gates"]
+    assert of_partition == ["first", "gates go on", "fast gates", "longer", *added]
     assert sum(name.startswith("full") for name in names) == sum(name.startswith("sparsity") for name in names) == len(search.GRID)
 
 
