@@ -31,12 +31,14 @@ def check_images(benchmark, strict):
     Returns:
       `Findings`.
     """
+    from bgsnet_tf.data import decoding  # loading TensorFlow takes seconds; here, since threads that import may wait for ever
+
     rows_of = collections.defaultdict(list)
     for row, path in enumerate(benchmark.paths.tolist()):
         rows_of[path].append(row)
     rows_of.pop("", None)
     problems, same_content, sticking_out, turned = [], collections.defaultdict(list), [], []
-    open_image = functools.partial(_open_image, upright=benchmark.upright)
+    open_image = functools.partial(_open_image, decoding, benchmark.upright)
     for path, (reason, size, digest, is_turned) in zip(rows_of, _in_parallel(open_image, list(rows_of))):
         if reason:
             problems.append(f"{path} {reason}; replace the file or take its rows out")
@@ -90,10 +92,8 @@ def _splits(benchmark):
     return splits
 
 
-def _open_image(path, upright):
+def _open_image(decoding, upright, path):
     """(what is wrong or None, (width, height), digest of the bytes, whether EXIF says to turn it)."""
-    from bgsnet_tf.data import decoding  # loading TensorFlow takes seconds
-
     try:
         pixels, contents = decoding.read(path, upright)
     except UserError as error:

@@ -1,5 +1,6 @@
 """A server that sends whatever bytes a test likes."""
 
+import base64
 import contextlib
 import json
 import socket
@@ -59,7 +60,7 @@ def received(connection):
 
 @contextlib.contextmanager
 def serving(reply):
-    """Yields the address of a server; `reply(connection, images)` answers a request that classifies so many images, in a thread each."""
+    """Yields the address of a server; `reply(connection, images)` answers a request to classify these files' bytes, in a thread each."""
 
     def handle(connection):
         with connection, contextlib.suppress(OSError):
@@ -70,7 +71,8 @@ def serving(reply):
             length = next((int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")), 0)
             while len(body) < length:
                 body += received(connection)
-            reply(connection, len(json.loads(body or b"{}").get("examples", [])))
+            examples = json.loads(body or b"{}").get("examples", [])
+            reply(connection, [base64.b64decode(example["image/encoded"]["b64"]) for example in examples])
 
     def accept():
         with contextlib.suppress(OSError):

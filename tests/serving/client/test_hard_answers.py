@@ -26,7 +26,7 @@ def images(tmp_path):
 def replying(*contents):
     """A `reply` that sends these bytes, one for each request, and right answers afterwards."""
     left = iter(contents)
-    return lambda connection, count: connection.sendall(next(left, None) or classified(count))
+    return lambda connection, images: connection.sendall(next(left, None) or classified(len(images)))
 
 
 def ask(server, images, retries=0, timeout=20.0):
@@ -37,7 +37,7 @@ def ask(server, images, retries=0, timeout=20.0):
 @pytest.mark.parametrize("name", NO_ANSWERS)
 def test_what_is_no_answer_marks_its_images_and_the_rest_goes_on(images, name):
     sent = itertools.count()
-    with serving(lambda connection, count: connection.sendall(NO_ANSWERS[name] if next(sent) == 1 else classified(count))) as server:
+    with serving(lambda connection, images: connection.sendall(NO_ANSWERS[name] if next(sent) == 1 else classified(len(images)))) as server:
         entries = ask(server, images)
     assert [path for path, _, _ in entries] == images and next(sent) == 3
     for i, (_, answer, problem) in enumerate(entries):
@@ -104,10 +104,10 @@ def test_an_answer_without_end_is_not_read_to_its_end(images, monkeypatch):
 def test_a_broken_connection_is_made_again(images):
     requests = itertools.count()
 
-    def reply(connection, count):
+    def reply(connection, images):
         if next(requests) in (1, 2):
             return reset(connection)
-        connection.sendall(classified(count))
+        connection.sendall(classified(len(images)))
 
     with serving(reply) as server:
         entries = ask(server, images, retries=2)
@@ -115,7 +115,7 @@ def test_a_broken_connection_is_made_again(images):
 
 
 def test_the_stand_in_leaves_a_connection_that_asks_nothing():
-    with serving(lambda connection, count: None) as server:
+    with serving(lambda connection, images: None) as server:
         address = server.removeprefix("http://").split(":")
         with socket.create_connection(address, timeout=5) as client:
             client.shutdown(socket.SHUT_WR)
@@ -125,7 +125,7 @@ def test_the_stand_in_leaves_a_connection_that_asks_nothing():
 def test_an_image_that_breaks_every_connection_is_marked(images):
     requests = itertools.count()
     with serving(
-        lambda connection, count: reset(connection) if next(requests) in (2, 3) else connection.sendall(classified(count))
+        lambda connection, images: reset(connection) if next(requests) in (2, 3) else connection.sendall(classified(len(images)))
     ) as server:
         entries = ask(server, images, retries=1)
     assert [problem is not None for _, _, problem in entries] == [False] * 4 + [True] * 2
