@@ -17,23 +17,20 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
 from bgsnet_tf import commands, files
-from bgsnet_tf.config import delta_choice
 from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.evaluation import calibration
 from bgsnet_tf.reporting import result_tables, run_report
 from bgsnet_tf.scoring.inference import THUMBNAIL
 from bgsnet_tf.training.run import Run
-from tests.conftest import tiny_config_below
 
 
 @pytest.fixture(scope="module")
-def calibrated(tmp_path_factory):
+def evaluated(calibrated, tmp_path_factory):
     """Settings of a run that chose δ in a validation run below it, evaluated twice, and the results."""
-    config = tiny_config_below(tmp_path_factory.mktemp("calibrated")).replace(calibrate=True, meta_epochs=1)
-    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-        commands.train(config)
-        chosen = json.loads(pathlib.Path(config.run.run_dir, "validation", "results.json").read_text())
-        config = delta_choice.with_choices(config, chosen)
+    folder = tmp_path_factory.mktemp("evaluated") / "run"
+    shutil.copytree(calibrated.run.run_dir, folder)
+    config = calibrated.replace(run_dir=str(folder))
+    with contextlib.redirect_stdout(io.StringIO()):
         commands.evaluate(config)
         return config, commands.evaluate(config)
 
@@ -44,9 +41,9 @@ def events(config):
     return {value.tag: value for event in tf.compat.v1.train.summary_iterator(str(path)) for value in event.summary.value}
 
 
-def test_tensorboard_shows_the_figures_of_the_report(calibrated):
-    written = events(calibrated[0])
-    figures = list(pathlib.Path(calibrated[0].run.run_dir, "figures").glob("*.png"))
+def test_tensorboard_shows_the_figures_of_the_report(evaluated):
+    written = events(evaluated[0])
+    figures = list(pathlib.Path(evaluated[0].run.run_dir, "figures").glob("*.png"))
     images = {tag for tag, value in written.items() if value.metadata.plugin_data.plugin_name == "images"}
     assert {path.stem for path in figures} == {tag for tag in images if "/" not in tag} and "calibration" in written
     for path in figures:
@@ -54,8 +51,8 @@ def test_tensorboard_shows_the_figures_of_the_report(calibrated):
         np.testing.assert_array_equal(shown, tf.io.decode_png(path.read_bytes()))
 
 
-def test_tensorboard_shows_the_maps_of_the_examples(calibrated):
-    written = {tag: value for tag, value in events(calibrated[0]).items() if tag.startswith("heat_maps/")}
+def test_tensorboard_shows_the_maps_of_the_examples(evaluated):
+    written = {tag: value for tag, value in events(evaluated[0]).items() if tag.startswith("heat_maps/")}
     assert written
     for value in written.values():
         pixels = tf.io.decode_png(value.tensor.string_val[2])
@@ -64,8 +61,8 @@ def test_tensorboard_shows_the_maps_of_the_examples(calibrated):
         assert all(np.abs(photo - shown).max() > 20 for shown in maps[:1])
 
 
-def test_tensorboard_has_flags_beside_results(calibrated):
-    config, results = calibrated
+def test_tensorboard_has_flags_beside_results(evaluated):
+    config, results = evaluated
     written = events(config)
     for name, value in results["fused"].items():
         assert float(tf.make_ndarray(written[f"results/{name}"].tensor)) == pytest.approx(value)
@@ -74,8 +71,8 @@ def test_tensorboard_has_flags_beside_results(calibrated):
     assert set(flags) == set(config.values()) and flags["delta"].number_value == config.evaluation.delta
 
 
-def test_the_projector_has_images_and_prototypes(calibrated):
-    config = calibrated[0]
+def test_the_projector_has_images_and_prototypes(evaluated):
+    config = evaluated[0]
     folder = pathlib.Path(config.run.run_dir, "logs", "evaluation")
     (embedding,) = text_format.Parse((folder / "projector_config.pbtxt").read_text(), ProjectorConfig()).embeddings
     points = np.loadtxt(folder / embedding.tensor_path, delimiter="\t")
@@ -99,8 +96,8 @@ def test_the_projector_has_images_and_prototypes(calibrated):
         )
 
 
-def test_a_final_report_draws_the_curve_of_the_validation_run_and_none_of_its_own(calibrated):
-    config, results = calibrated
+def test_a_final_report_draws_the_curve_of_the_validation_run_and_none_of_its_own(evaluated):
+    config, results = evaluated
     root = pathlib.Path(config.run.run_dir)
     curve = result_tables.read_curve(root / "validation", "fused")
     assert calibration.peak(curve) == pytest.approx(results["delta"], abs=1e-3)
@@ -108,13 +105,13 @@ def test_a_final_report_draws_the_curve_of_the_validation_run_and_none_of_its_ow
     assert "U, S and H over δ on the validation split" in (root / "report.html").read_text(encoding="utf-8")
 
 
-def test_nothing_of_a_report_in_the_making_is_left(calibrated):
-    assert not [path for path in pathlib.Path(calibrated[0].run.run_dir).rglob("*") if path.suffix == files.UNFINISHED]
+def test_nothing_of_a_report_in_the_making_is_left(evaluated):
+    assert not [path for path in pathlib.Path(evaluated[0].run.run_dir).rglob("*") if path.suffix == files.UNFINISHED]
 
 
-def test_times_and_memory_come_from_the_stages(calibrated, tmp_path):
-    shutil.copytree(os.path.join(calibrated[0].run.run_dir, "checkpoints"), tmp_path / "checkpoints")
-    config = calibrated[0].replace(run_dir=str(tmp_path))
+def test_times_and_memory_come_from_the_stages(evaluated, tmp_path):
+    shutil.copytree(os.path.join(evaluated[0].run.run_dir, "checkpoints"), tmp_path / "checkpoints")
+    config = evaluated[0].replace(run_dir=str(tmp_path))
     path = tmp_path / "checkpoints" / "meta" / "stage.json"
     state = json.loads(path.read_text())
     path.write_text(json.dumps({**state, "seconds": 12.5, "peak_memory_bytes": 3_000_000_000}))
@@ -127,8 +124,8 @@ def test_times_and_memory_come_from_the_stages(calibrated, tmp_path):
     assert costs["bsnet"] == {"seconds": None, "peak_memory_bytes": None}
 
 
-def test_the_pruning_table_ends_with_the_whole_network(calibrated):
-    config, results = calibrated
+def test_the_pruning_table_ends_with_the_whole_network(evaluated):
+    config, results = evaluated
     with open(os.path.join(config.run.run_dir, "pruning.csv"), newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["kept"]) for row in rows] == [1, 2]
