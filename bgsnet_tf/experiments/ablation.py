@@ -41,7 +41,8 @@ def variants(settings):
         other = "parallel" if settings.bsnet.training_style == "sequential" else "sequential"
         rows += _without(settings, "instance balance", {"instance_balance": False}, full)
         rows += _without(settings, "L_div", {"diversity_loss": False}, full)
-        rows.append(Variant(f"{full} ({other})", _with_style(settings.bsnet, other), against=[full]))
+        if other == "parallel" or settings.bsnet.eph_max > 1:  # one epoch cannot be parted into two phases
+            rows.append(Variant(f"{full} ({other})", _with_style(settings.bsnet, other), against=[full]))
         rows += _without(settings, "dataset balance", {"dataset_balance": False}, full, "special" if both else None)
         rows += _without(settings, "annealing", {"annealing": False}, full, "special" if both else None)
     return tuple(rows)
@@ -58,8 +59,10 @@ def _without(settings, what, changes, full, branch=None):
 
 def _with_style(bsnet, style):
     """The flags of the other training style, with as many epochs in all, so that the styles differ in the style alone."""
-    balance_epochs = bsnet.balance_epochs if style == "parallel" else -bsnet.balance_epochs
-    return {"training_style": style, "eph_max": max(1, bsnet.eph_max + balance_epochs)}
+    if style == "parallel":
+        return {"training_style": style, "eph_max": bsnet.eph_max + bsnet.balance_epochs}
+    balance_epochs = min(bsnet.balance_epochs, bsnet.eph_max - 1)
+    return {"training_style": style, "eph_max": bsnet.eph_max - balance_epochs, "balance_epochs": balance_epochs}
 
 
 def run(settings, seeds, choose_delta=True):

@@ -78,16 +78,21 @@ def test_all_variants_of_two_seeds(tmp_path):
         assert len(trained) == 12 and not [run for run in trained if run.startswith("meta_false")]
 
 
-def test_both_styles_train_as_many_epochs(tmp_path):
-    config = tiny_config_below(tmp_path)
-    for style in ("sequential", "parallel"):
-        full = config.replace(training_style=style, eph_max=6, balance_epochs=4)
-        by_name = {variant.name: full.replace(**variant.changes).bsnet for variant in ablation.variants(full)}
-        other = {"sequential": "parallel", "parallel": "sequential"}[style]
-        made = {style: by_name["BGSNet"], other: by_name[f"BGSNet ({other})"]}
-        sequential, parallel = made["sequential"], made["parallel"]
-        assert (sequential.training_style, parallel.training_style) == ("sequential", "parallel")
-        assert sequential.eph_max + sequential.balance_epochs == parallel.eph_max == {"sequential": 10, "parallel": 6}[style]
+@pytest.mark.parametrize(
+    "style, eph_max, balance_epochs, epochs",
+    [("sequential", 6, 4, 10), ("parallel", 6, 4, 6), ("parallel", 2, 20, 2), ("parallel", 1, 20, 0)],
+)
+def test_both_styles_train_as_many_epochs(tmp_path, style, eph_max, balance_epochs, epochs):
+    full = tiny_config_below(tmp_path).replace(training_style=style, eph_max=eph_max, balance_epochs=balance_epochs)
+    by_name = {variant.name: full.replace(**variant.changes).bsnet for variant in ablation.variants(full)}
+    other = {"sequential": "parallel", "parallel": "sequential"}[style]
+    if not epochs:
+        assert f"BGSNet ({other})" not in by_name
+        return
+    made = {style: by_name["BGSNet"], other: by_name[f"BGSNet ({other})"]}
+    sequential, parallel = made["sequential"], made["parallel"]
+    assert (sequential.training_style, parallel.training_style) == ("sequential", "parallel")
+    assert sequential.eph_max + sequential.balance_epochs == parallel.eph_max == epochs
 
 
 def test_each_variant_is_against_the_model_that_it_takes_something_from(tmp_path):
