@@ -14,7 +14,7 @@ from bgsnet_tf import files
 from bgsnet_tf.evaluation import bootstrap
 from bgsnet_tf.reporting import experiment_page, figures
 from bgsnet_tf.reporting.result_tables import COLUMNS as ACCURACIES
-from bgsnet_tf.text_table import format_table
+from bgsnet_tf.text_table import format_markdown, format_table
 
 SIGNIFICANCE = 0.05
 
@@ -131,11 +131,12 @@ def summary(report):
     return "\n".join([*map(format_table, tables(report)), *_notes(report)])
 
 
-def format_markdown(report, pictures):
+def format_document(report, pictures):
     """The tables of a `report` as a Markdown document, with the command that made them; `pictures` are names to descriptions."""
     images = [f"![{description}](figures/{name}.svg)" for name, description in pictures.items()]
     return (
-        "\n\n".join([f"# {report['title']}", f"    {report['command']}", *images, *map(markdown, tables(report)), *_notes(report)]) + "\n"
+        "\n\n".join([f"# {report['title']}", f"    {report['command']}", *images, *map(format_markdown, tables(report)), *_notes(report)])
+        + "\n"
     )
 
 
@@ -163,12 +164,6 @@ def difference_text(figure):
     """A difference in points of a `report`, with its interval, and a star where it is beyond noise."""
     ends = "" if figure["p"] is None else f" ({figure['low']:+.1f} to {figure['high']:+.1f})"
     return f"{figure['difference']:+.1f}{ends}{' *' if figure['beyond_noise'] else ''}"
-
-
-def markdown(rows):
-    """Rows of text, header first, as a Markdown table."""
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([lines[0], "|---" + "|---:" * (len(rows[0]) - 1) + "|", *lines[1:]])
 
 
 def _notes(report):
@@ -206,7 +201,7 @@ def write(directory, stem, report, drawn):
     texts = {
         f"{stem}.csv": pd.DataFrame(report["rows"]).astype({"gates": "Int64"}).to_csv(index=False, lineterminator="\n"),
         f"{stem}.json": json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
-        f"{stem}.md": format_markdown(report, {name: text for name, (_, text) in pictures.items()}),
+        f"{stem}.md": format_document(report, {name: text for name, (_, text) in pictures.items()}),
         "report.html": experiment_page.page(report, tables(report), pictures, _notes(report)),
     }
     for name, text in texts.items():

@@ -18,6 +18,7 @@ from absl import flags
 
 from bgsnet_tf import cli, config, files
 from bgsnet_tf.errors import UserError
+from bgsnet_tf.text_table import format_markdown
 
 COLUMNS = ("image_size", "phi", "e", "model")
 
@@ -59,7 +60,7 @@ def run(settings, image_sizes, draws):
     means.columns = [f"{name} {what}" for name, what in means.columns]
     means = means.reset_index().sort_values("AUSUC mean", ascending=False)
     files.write(os.path.join(settings.run.run_dir, "frozen.csv"), table.to_csv(index=False, lineterminator="\n"))
-    files.write(os.path.join(settings.run.run_dir, "frozen.md"), _markdown(means, draws))
+    files.write(os.path.join(settings.run.run_dir, "frozen.md"), _document(means, draws))
     print(means.to_string(index=False, float_format="%.1f"))
     return means
 
@@ -120,12 +121,14 @@ def _score(split, standardized, seed):
     return found
 
 
-def _markdown(means, draws):
-    lines = ["| image size | φ | e | model | T | AUSUC |", "|---|---|---|---|---|---|"]
+def _document(means, draws):
+    names = ["image_size", "phi", "e", "model"]
+    rows = [["image size", "φ", "e", "model", "T", "AUSUC"]]
     for row in means.to_dict("records"):
-        figures = " | ".join(f"{row[f'{name} mean']:.1f} ± {row[f'{name} std']:.1f}" for name in ("T", "AUSUC"))
-        lines.append(f"| {row['image_size']} | {row['phi']} | {row['e']} | {row['model']} | {figures} |")
-    return "\n".join([*lines, "", f"Validation split, {draws} draws of validation classes: mean ± standard deviation over draws.", ""])
+        figures = [f"{row[f'{name} mean']:.1f} ± {row[f'{name} std']:.1f}" for name in ("T", "AUSUC")]
+        rows.append([str(row[name]) for name in names] + figures)
+    note = f"Validation split, {draws} draws of validation classes: mean ± standard deviation over draws.\n"
+    return "\n\n".join([format_markdown(rows, texts=len(names)), note])
 
 
 def main():

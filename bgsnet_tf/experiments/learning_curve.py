@@ -16,6 +16,7 @@ from bgsnet_tf import cli, config, files
 from bgsnet_tf.errors import UserError
 from bgsnet_tf.experiments import comparison, runs, seeds
 from bgsnet_tf.reporting import figures
+from bgsnet_tf.text_table import format_markdown
 
 REFERENCES = "linear", "least_squares"
 ACCURACIES = "T", "AUSUC"  # those that need no δ
@@ -72,7 +73,7 @@ def _write(directory, table, made, command):
     rows = [list(table.columns), *table.astype(str).to_numpy().tolist()]
     note = "Mean ± standard deviation over seeds; differences with 95% intervals over seeds and test images. * beyond noise, see seeds.md."
     picture = "![T and AUSUC over the number of seen classes](figures/learning_curve.svg)"
-    parts = ["# Learning curve", f"    {command}", picture, comparison.markdown(rows), note]
+    parts = ["# Learning curve", f"    {command}", picture, format_markdown(rows), note]
     files.write(os.path.join(directory, "learning_curve.md"), "\n\n".join(parts) + "\n")
 
 

@@ -100,7 +100,7 @@ def test_tables():
     assert re.fullmatch(r"full +93\.3 ± 11\.5 .* 2\.0 ± 0\.0", lines[1]) and re.fullmatch(r"other +46\.7 ± 11\.5 .* -", lines[2])
     assert re.fullmatch(r"other − full +-46\.7 \(-75\.4 to -18\.0\) .* \+0\.0 .*", lines[4])
     assert lines[5] == "On <some> split." and "Holm's correction for all 5 comparisons" in lines[6]
-    markdown = comparison.format_markdown(report(), {"it": "T of all"})
+    markdown = comparison.format_document(report(), {"it": "T of all"})
     assert "    python -m it --seeds=3\n" in markdown and "![T of all](figures/it.svg)" in markdown
     assert "| other − full | -46.7 (-75.4 to -18.0) " in markdown
 

@@ -13,7 +13,7 @@ from bgsnet_tf.evaluation import verdicts
 from bgsnet_tf.experiments.mechanisms import registered
 from bgsnet_tf.reporting import figures, html_page
 from bgsnet_tf.reporting.html_page import Section
-from bgsnet_tf.text_table import format_table
+from bgsnet_tf.text_table import format_markdown, format_table
 
 STEM, SEARCH = "mechanisms", "search.md"  # files of the experiment; the search's text, where there is one, is part of the document
 
@@ -143,23 +143,18 @@ def _document(report, pictures, search):
         f"    {report['command']}",
         power(report),
         "What is predicted, and what counts, stands in `bgsnet_tf/experiments/mechanisms/registered.py`. It was committed before results.",
-        _markdown([["mechanism", "verdict"], *_verdicts(report)]),
+        format_markdown([["mechanism", "verdict"], *_verdicts(report)], texts=2),
     ]
     whole, broken = ([m for m in report["mechanisms"] if m["broken"] == kind] for kind in (False, True))
     for mechanism, picture in zip(whole, pictures):
-        parts += [f"## {mechanism['name']}: {mechanism['verdict']}", mechanism["prediction"], _markdown(_conditions(mechanism))]
+        parts += [f"## {mechanism['name']}: {mechanism['verdict']}", mechanism["prediction"], format_markdown(_conditions(mechanism))]
         parts.append(f"![{mechanism['name']}: a point a draw, the mean and its interval, the threshold dashed](figures/{picture}.svg)")
     parts.append("## Broken on purpose\n\nThe same tests of mechanisms that cannot work. None may be shown.")
     for mechanism in broken:
-        parts += [f"### {mechanism['name']}: {mechanism['verdict']}", mechanism["prediction"], _markdown(_conditions(mechanism))]
+        parts += [f"### {mechanism['name']}: {mechanism['verdict']}", mechanism["prediction"], format_markdown(_conditions(mechanism))]
     if search.exists():
         parts.append(search.read_text(encoding="utf-8").rstrip())
     return "\n\n".join(parts) + "\n"
-
-
-def _markdown(rows):
-    lines = ["| " + " | ".join(row).replace("|η", "\\|η") + " |" for row in rows]
-    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
 
 
 def _page(report, pictures):

@@ -22,6 +22,7 @@ from bgsnet_tf.experiments.mechanisms import registered
 from bgsnet_tf.experiments.mechanisms.networks import Networks
 from bgsnet_tf.experiments.mechanisms.registered import FULL
 from bgsnet_tf.experiments.mechanisms.terms import Situation
+from bgsnet_tf.text_table import format_markdown
 
 RATES = {"bsnet_lr": 0.05, "tail_lr": 0.05, "gate_lr": 0.05}  # of a trial that says nothing else
 GRID = {
@@ -131,7 +132,6 @@ def _name(network, trial):
 
 def _document(table, draws, command):
     texts = [[cell if isinstance(cell, str) else "-" if math.isnan(cell) else f"{cell:.2f}" for cell in row] for row in table.to_numpy()]
-    lines = [" | ".join(row) for row in [list(table.columns), ["---"] * table.shape[1], *texts]]
     picked = "; ".join(f"{network}: {trial}" for network, trial in chosen(table).items())
     grid = "; ".join(f"{name}: {' '.join(f'--{flag}={value}' for flag, value in changes.items()) or '-'}" for name, changes in GRID.items())
     return "\n\n".join(
@@ -143,7 +143,7 @@ def _document(table, draws, command):
             "No draw of the test was read. "
             f"{len(table)} of {len({name for of in situations().values() for name in of.networks})} are measured.",
             f"Trials, at {' '.join(f'--{flag}={value}' for flag, value in RATES.items())} where they say nothing else: {grid}.",
-            "\n".join(f"| {line} |" for line in lines),
+            format_markdown([list(table.columns), *texts], texts=2),
             f"Chosen: {picked}.",
             "",
         ]
