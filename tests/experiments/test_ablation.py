@@ -114,6 +114,23 @@ def test_each_variant_is_against_the_model_that_it_takes_something_from(tmp_path
     }
 
 
+FLAG_OF = {
+    "meta": "meta",
+    "instance balance": "instance_balance",
+    "L_div": "diversity_loss",
+    "dataset balance": "dataset_balance",
+    "annealing": "annealing",
+}
+
+
+def test_each_variant_is_without_what_its_name_says_and_nothing_else(tmp_path):
+    for variant in ablation.variants(tiny_config_below(tmp_path)):
+        taken = [what for what in FLAG_OF if variant.name.endswith(f"without {what}")]
+        if "parallel" not in variant.name:
+            assert variant.changes == {FLAG_OF[what]: False for what in taken}
+            assert variant.branch == {"BGSNet": "fused", "GNet": "general", "BSNet": "special"}[variant.name.split()[0]]
+
+
 @pytest.mark.parametrize(
     "change, rows",
     [
