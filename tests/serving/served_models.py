@@ -97,8 +97,9 @@ class Models:
                 outputs.set_result(_compute(function, {key: tf.concat([r[key] for r in requests], 0) for key in tensors}))
             except tf.errors.OpError as error:
                 outputs.set_exception(error)
+        found = outputs.result()  # from here on no request joins
         ends = np.cumsum([len(next(iter(request.values()))) for request in requests])
-        return {key: np.split(output, ends[:-1])[number] for key, output in outputs.result().items()}
+        return {key: np.split(output, ends[:-1])[number] for key, output in found.items()}
 
 
 def _compute(function, tensors):

@@ -98,6 +98,7 @@ def test_a_bad_image_costs_only_itself_where_the_server_joins_requests(transport
 
     paths = [str(folder / name) for name in ("0.jpg", "3.jpg", "1.jpg")] * 6
     entries = list(asking.answers(paths, ask, batch_size=1, concurrency=4, retries=0))
+    assert [problem for path, _, problem in entries if problem and not path.endswith("3.jpg")] == []
     assert [path.endswith("3.jpg") for path in paths] == [problem is not None for _, _, problem in entries]
     assert len(joined) > 2 * 6  # good images were refused with a bad one, and asked again
 
