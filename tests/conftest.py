@@ -9,7 +9,7 @@ import pytest
 
 from tests.exports import exported  # noqa: F401 (a fixture)
 from tests.programs import ROOT
-from tests.whole_runs import calibrated, copied, tiny_config_below, trained  # noqa: F401 (all but tiny_config_below are fixtures)
+from tests.whole_runs import calibrated, tiny_config_below, trained  # noqa: F401 (the first and the last are fixtures)
 
 SHARED_DATA = ROOT.parent / "shared" / "data"
 LONGEST = (  # files, so that the last ones that several workers are at are short

@@ -55,13 +55,6 @@ def trained(tmp_path_factory):
     return _made_once(tmp_path_factory, "trained", lambda config: (commands.train(config), commands.evaluate(config))[1])
 
 
-@pytest.fixture
-def copied(trained, tmp_path):
-    """Settings of a copy of the finished run, which a test may spoil."""
-    shutil.copytree(trained[0].run.run_dir, tmp_path / "copied")
-    return trained[0].replace(run_dir=str(tmp_path / "copied"))
-
-
 @pytest.fixture(scope="session")
 def calibrated(tmp_path_factory):
     """Settings of a whole run that chose δ in a validation run below it: tests copy its folder."""

@@ -122,13 +122,12 @@ def _score(split, standardized, seed):
 
 
 def _document(means, draws):
-    names = ["image_size", "phi", "e", "model"]
     rows = [["image size", "φ", "e", "model", "T", "AUSUC"]]
     for row in means.to_dict("records"):
         figures = [f"{row[f'{name} mean']:.1f} ± {row[f'{name} std']:.1f}" for name in ("T", "AUSUC")]
-        rows.append([str(row[name]) for name in names] + figures)
+        rows.append([str(row[name]) for name in COLUMNS] + figures)
     note = f"Validation split, {draws} draws of validation classes: mean ± standard deviation over draws.\n"
-    return "\n\n".join([format_markdown(rows, texts=len(names)), note])
+    return "\n\n".join([format_markdown(rows, texts=len(COLUMNS)), note])
 
 
 def main():

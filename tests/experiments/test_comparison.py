@@ -12,6 +12,7 @@ import scipy.stats
 from bgsnet_tf.evaluation import bootstrap, metrics
 from bgsnet_tf.experiments import comparison, runs
 from bgsnet_tf.reporting import figures
+from bgsnet_tf.text_table import format_markdown
 
 LABELS = np.repeat(np.arange(5), 4), np.repeat(np.arange(5, 10), 4)  # four images of each class
 VERSIONS = {"TensorFlow": "2.15"}
@@ -92,6 +93,10 @@ def test_accuracies_that_mean_nothing_are_left_out():
     assert set(made["differences"][0]) == {"variant", "against", "T", "AUSUC"} and set(made["variants"]["other"]) == {"T", "AUSUC"}
     assert list(made["rows"][0]) == ["variant", "seed", "T", "AUSUC", "gates", "delta"]
     assert comparison.tables(made)[0][0] == ["birds", "T", "AUSUC", "gates > .5"]
+
+
+def test_a_bar_in_a_cell_ends_no_cell_of_a_markdown_table():
+    assert format_markdown([["a", "b", "c"], ["|η|", "x", "1"]], texts=2) == "| a | b | c |\n|---|---|---:|\n| \\|η\\| | x | 1 |"
 
 
 def test_tables():

@@ -108,17 +108,19 @@ def zero_shot_accuracy(config, version):
     return metrics.per_class_accuracy(benchmark.labels[rows], unseen[answer["class_index"].numpy()])
 
 
-def test_the_command_exports_a_finished_run_again(copied):
-    commands.train(copied)  # nothing changed, so no other version is written
-    assert "2" not in os.listdir(os.path.join(copied.run.run_dir, "export"))
-    result = run("-m", "bgsnet_tf.export", f"--run_dir={copied.run.run_dir}", "--prune_to=1")
+def test_the_command_exports_a_finished_run_again(tiny_config):
+    config = tiny_config.replace(finetune_epochs=0, meta=False, training_style="parallel", eph_max=1)
+    commands.train(config)
+    commands.train(config)  # nothing changed, so no other version is written
+    assert "2" not in os.listdir(os.path.join(config.run.run_dir, "export"))
+    result = run("-m", "bgsnet_tf.export", f"--run_dir={config.run.run_dir}", "--prune_to=1")
     assert result.returncode == 0, result.stderr
-    directory = os.path.join(copied.run.run_dir, "export")
+    directory = os.path.join(config.run.run_dir, "export")
     assert f"exported to {directory}/2" in result.stdout and "images/s" in result.stdout
     sizes = [os.path.getsize(f"{directory}/{version}/variables/variables.data-00000-of-00001") for version in (1, 2)]
     assert sizes[1] < 0.8 * sizes[0]
-    whole = commands.evaluate(copied, html=False)["fused"]
-    assert commands.evaluate_export(copied, f"{directory}/1") == pytest.approx(whole, abs=1e-3)
-    assert zero_shot_accuracy(copied, f"{directory}/1") == pytest.approx(whole["T"], abs=1e-3)
+    whole = commands.evaluate(config, html=False)["fused"]
+    assert commands.evaluate_export(config, f"{directory}/1") == pytest.approx(whole, abs=1e-3)
+    assert zero_shot_accuracy(config, f"{directory}/1") == pytest.approx(whole["T"], abs=1e-3)
     refused = run("-m", "bgsnet_tf.export", f"--run_dir={directory}")
     assert refused.returncode == 1 and "holds no run" in refused.stderr

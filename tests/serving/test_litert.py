@@ -80,13 +80,15 @@ def test_an_operation_that_is_not_covered_is_named_and_nothing_is_written(tmp_pa
     assert os.listdir(tmp_path) == []
 
 
-def test_the_command_prints_a_table_beside_the_savedmodel(copied, capsys):
-    commands.export(copied, kind="litert")
+def test_the_command_prints_a_table_beside_the_savedmodel(tiny_config, capsys):
+    config = tiny_config.replace(finetune_epochs=1, meta=False, bsnet=False)
+    commands.train(config)
+    commands.export(config, kind="litert")
     lines = capsys.readouterr().out.splitlines()
     start = next(i for i, line in enumerate(lines) if "same class %" in line)
     rows = {line.split()[0]: line.split()[1:] for line in lines[start + 1 :]}
     assert list(rows) == ["SavedModel", "float16", "int8"] and rows["SavedModel"][5] == "100.0"
-    assert os.listdir(f"{copied.run.run_dir}/export/") and sorted(os.listdir(f"{copied.run.run_dir}/litert")) == ["1"]
+    assert os.listdir(f"{config.run.run_dir}/export/") and sorted(os.listdir(f"{config.run.run_dir}/litert")) == ["1"]
     size, *accuracies = map(float, rows["float16"][:5])
-    assert size == pytest.approx(os.path.getsize(f"{copied.run.run_dir}/litert/1/float16.tflite") / 1e6, abs=0.06)
+    assert size == pytest.approx(os.path.getsize(f"{config.run.run_dir}/litert/1/float16.tflite") / 1e6, abs=0.06)
     assert all(0 <= accuracy <= 100 for accuracy in accuracies)

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import pathlib
+import shutil
 import signal
 
 import numpy as np
@@ -35,6 +36,13 @@ def attributes(bgsnet, config):
 def expected_attributes(trained):
     """`attributes` of the run that tests share."""
     return attributes(train(trained[0]), trained[0])
+
+
+@pytest.fixture
+def copied(trained, tmp_path):
+    """Settings of a copy of the finished run, which a test may spoil."""
+    shutil.copytree(trained[0].run.run_dir, tmp_path / "copied")
+    return trained[0].replace(run_dir=str(tmp_path / "copied"))
 
 
 @pytest.fixture
