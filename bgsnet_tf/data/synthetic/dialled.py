@@ -5,6 +5,8 @@ train on: the final split has the seen and the unseen classes alone, the validat
 Letters: R rows (images), C classes, G attribute groups.
 """
 
+import functools
+
 import numpy as np
 
 from bgsnet_tf.config.dials import SEEN_CLASSES
@@ -21,6 +23,7 @@ FAMILY_SIZE = len(BADGES)
 MIN_DISTANCE = 3  # least number of groups, the badge apart, in which classes of two families differ
 
 
+@functools.lru_cache(maxsize=1)  # an experiment's runs of one draw share a process; nobody writes into a benchmark
 def render_benchmark(dials, split, rows_per_class=ROWS_PER_CLASS):
     """Draws a benchmark of C classes, `seen_classes` seen and 12 others, of images of 64x64 pixels.
 
