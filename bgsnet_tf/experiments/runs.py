@@ -26,7 +26,7 @@ from bgsnet_tf.evaluation import metrics
 from bgsnet_tf.reporting.result_tables import ATTRIBUTES
 from bgsnet_tf.reporting.result_tables import COLUMNS as ACCURACIES
 
-START_METHOD = "spawn"  # a fork of a process that has used TensorFlow hangs
+PROCESSES = multiprocessing.get_context("forkserver")  # a fork of a process that has used TensorFlow hangs, of one that loaded it not
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,6 +207,7 @@ def in_own_processes(work, jobs, workers=1):
     Raises:
       UserError: of the first job that raises one, or whose process ends otherwise than well.
     """
+    PROCESSES.set_forkserver_preload(["bgsnet_tf.commands"])
     left, running = list(jobs.items()), {}
     try:
         while left or running:
@@ -224,9 +225,8 @@ def in_own_processes(work, jobs, workers=1):
 
 
 def _start(work, arguments):
-    context = multiprocessing.get_context(START_METHOD)
-    errors, of_child = context.Pipe(duplex=False)
-    process = context.Process(target=_in_child, args=(work, arguments, of_child))
+    errors, of_child = PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=_in_child, args=(work, arguments, of_child))
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the child inherits: Ctrl-C is the parent's to handle
     try:
         process.start()

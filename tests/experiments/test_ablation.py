@@ -15,7 +15,6 @@ from bgsnet_tf.reporting.result_tables import COLUMNS
 from tests.conftest import tiny_config_below
 from tests.experiments.trained import trained_stages
 
-pytestmark = pytest.mark.usefixtures("forked_runs")
 FEW = ("BGSNet", "GNet", "BGSNet without annealing", "BSNet without annealing")
 
 

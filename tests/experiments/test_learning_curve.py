@@ -17,7 +17,6 @@ def general(tiny_config):
     return tiny_config.replace(bsnet=False, meta=False, finetune_epochs=0)
 
 
-@pytest.mark.usefixtures("forked_runs")
 def test_every_point_is_a_run_on_so_many_classes_and_the_same_command_trains_nothing(general, tmp_path):
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         table = learning_curve.run(general, [3], 1)

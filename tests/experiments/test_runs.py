@@ -72,7 +72,7 @@ def refuse(text):
     raise UserError(text)
 
 
-def test_jobs_run_side_by_side_and_no_more_of_them_than_there_are_workers(tmp_path, forked_runs):
+def test_jobs_run_side_by_side_and_no_more_of_them_than_there_are_workers(tmp_path):
     runs.in_own_processes(note, {name: (tmp_path, name, "ab") for name in "ab"}, workers=2)
     runs.in_own_processes(note, {name: (tmp_path, name, others) for name, others in (("c", ""), ("d", "c"))}, workers=1)
     assert {path.name for path in tmp_path.iterdir()} == set("abcd")
@@ -98,9 +98,10 @@ def wait_for(condition, seconds):
         time.sleep(0.05)
 
 
-def children(pid):
+def descendants(pid):
     with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return file.read().split()
+        own = file.read().split()
+    return [*own, *(other for child in own for other in descendants(child))]
 
 
 @pytest.mark.slow
@@ -110,12 +111,12 @@ def test_an_interrupted_sweep_leaves_no_process_and_ends_as_an_uninterrupted_one
     interrupted = start(config)
     meta = tmp_path / "run" / "seed0" / "base" / "checkpoints" / "meta"
     wait_for(lambda: list(meta.glob("*/*/*.index")), 300)
-    child = children(interrupted.pid)
-    assert child
+    theirs = descendants(interrupted.pid)
+    assert len(theirs) >= 3  # the tracker of resources, the process that forks, and the run
     interrupted.send_signal(how)
     told = interrupted.communicate(timeout=60)[1]
     assert interrupted.returncode == status and "Traceback" not in told and "leaked" not in told
-    wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in child), 30)
+    wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in theirs), 30)
     assert json.loads((meta / "stage.json").read_text())["digest"] is None
 
     continued, whole = start(config), start(config.replace(run_dir=str(tmp_path / "whole")))

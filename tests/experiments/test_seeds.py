@@ -13,7 +13,6 @@ from bgsnet_tf.data.loading import load_benchmark
 from bgsnet_tf.experiments import comparison, seeds
 from tests.experiments.trained import trained_stages
 
-pytestmark = pytest.mark.usefixtures("forked_runs")
 ROWS = ["fused", "general", "special", "linear", "least_squares", "eszsl", "eszsl_tuned"]
 
 

@@ -16,8 +16,6 @@ from bgsnet_tf.reporting import hparams
 from tests.conftest import tiny_config_below
 from tests.experiments.trained import trained_stages
 
-pytestmark = pytest.mark.usefixtures("forked_runs")
-
 
 def run(config, texts, seeds=1):
     with contextlib.redirect_stdout(io.StringIO()):
