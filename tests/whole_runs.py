@@ -41,6 +41,7 @@ TINY_FLAGS = {
 }
 SMALL = {"backbone": "small", "preprocessing": "auto", "split_layer": "", "batch_norm": "auto"}  # a backbone that starts at random
 ONE_PHASE = {"finetune_head_epochs": 0, "finetune_epochs": 1, "meta_epochs": 1, "training_style": "parallel", "eph_max": 1}  # a stage
+CALIBRATED = {"calibrate": True, "meta_epochs": 1}
 
 
 def tiny_config_below(root):
@@ -58,7 +59,7 @@ def trained(tmp_path_factory):
 @pytest.fixture(scope="session")
 def calibrated(tmp_path_factory):
     """Settings of a whole run that chose δ in a validation run below it: tests copy its folder."""
-    config, _, _ = _made_once(tmp_path_factory, "calibrated", commands.train, calibrate=True, meta_epochs=1)
+    config, _, _ = _made_once(tmp_path_factory, "calibrated", commands.train, **CALIBRATED)
     validation = pathlib.Path(config.run.run_dir, "validation", "results.json")
     return delta_choice.with_choices(config, json.loads(validation.read_text()))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bgsnet_tf import commands
-from tests.conftest import tiny_config_below
+from tests.whole_runs import CALIBRATED, tiny_config_below
 
 
 def plant_nonsense(config):
@@ -25,27 +25,27 @@ def plant_nonsense(config):
     return changed
 
 
-def learnt(config):
+def learnt(run_dir):
     """All that a calibrated run through all stages chose and learnt: δ, the weights of every stage, the epochs kept."""
-    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-        commands.train(config)
     found = {}
-    for root, _, names in os.walk(config.run.run_dir):
-        place = os.path.relpath(root, config.run.run_dir)
+    for root, _, names in os.walk(run_dir):
+        place = os.path.relpath(root, run_dir)
         if "checkpoints" in place:
             found[place] = sorted(name for name in names if name.endswith(".index"))
         if "stage.json" in names:
             with open(os.path.join(root, "stage.json")) as file:
                 found[f"{place} weights"] = json.load(file)["digest"]
-    with open(os.path.join(config.run.run_dir, "config.flags")) as file:
+    with open(os.path.join(run_dir, "config.flags")) as file:
         found["deltas"] = [line for line in file if line.startswith("--delta")]
     return found
 
 
-def test_nonsense_labels_in_the_test_splits_change_nothing_that_is_learnt(tmp_path):
-    config, planted = (tiny_config_below(tmp_path / name).replace(calibrate=True) for name in ("right", "planted"))
+def test_nonsense_labels_in_the_test_splits_change_nothing_that_is_learnt(calibrated, tmp_path):
+    planted = tiny_config_below(tmp_path).replace(**CALIBRATED)
     assert plant_nonsense(planted) == 24  # 2 images of 4 seen classes, 8 of 2 unseen ones
-    of_right, of_planted = learnt(config), learnt(planted)
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        commands.train(planted)
+    of_right, of_planted = learnt(calibrated.run.run_dir), learnt(planted.run.run_dir)
     assert of_planted == of_right
     assert sum(name.endswith("weights") for name in of_right) == 6  # three stages, in the final and the validation split
     assert not any(line.endswith("=0.0\n") for line in of_right["deltas"]) and None not in of_right.values()
