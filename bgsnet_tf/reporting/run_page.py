@@ -45,8 +45,8 @@ class Evidence:
       balance: the last row of the table of `training.balance_summary`, as a dict; None where there is none.
       load_images: function from (k,) positions in the unseen split to images (k, H, W, 3) uint8; None where the data set has
         features and no images.
-      load_maps: function from a position in the unseen split to the maps (h, w, A) of its fused attributes; None where the backbone has
-        none.
+      load_maps: function from a tuple of k positions in the unseen split to the maps (k, h, w, A) of their fused attributes; None where
+        the backbone has none.
     """
 
     results: Mapping
@@ -64,7 +64,7 @@ class Evidence:
     weights: Optional[np.ndarray]
     balance: Optional[Mapping]
     load_images: Optional[Callable[[np.ndarray], np.ndarray]]
-    load_maps: Optional[Callable[[int], np.ndarray]] = None
+    load_maps: Optional[Callable[[tuple], np.ndarray]] = None
 
     @functools.cached_property
     def decisions(self):
@@ -170,7 +170,7 @@ def _confusion(evidence, draw):
     names = [evidence.class_names[c] for c in evidence.unseen_classes]
     counts = analysis.confusion(evidence.labels_unseen, np.array([d.chosen for d in decisions]), evidence.unseen_classes)
     margins = np.array([d.margin for d in decisions])
-    pairs = []
+    pairs, wanted = [], []
     for true, predicted, count in analysis.most_confused(counts, CONFUSED_PAIRS):
         label, chosen = evidence.unseen_classes[[true, predicted]]
         wrong = np.array([d.image for d in decisions if (d.label, d.chosen) == (label, chosen)])
@@ -179,6 +179,7 @@ def _confusion(evidence, draw):
         shown += [(i, "a right one") for i in analysis.typical(margins, right, 1)]
         parts = evidence.attributes[wrong].mean(axis=0) * (evidence.class_attributes[chosen] - evidence.class_attributes[label])
         largest = np.argsort(-np.abs(parts), kind="stable")[:DECISIVE_ATTRIBUTES]
+        wanted.append((shown[0][0], chosen, label, largest))
         pairs.append(
             {
                 "wrong": count,
@@ -186,10 +187,10 @@ def _confusion(evidence, draw):
                 "true": names[true],
                 "predicted": names[predicted],
                 "photos": _photos(evidence, shown),
-                "maps": _maps(evidence, shown[0][0], chosen, label, largest),
                 "bars": _named(evidence, largest, parts[largest]),
             }
         )
+    pairs = [{**pair, "maps": maps} for pair, maps in zip(pairs, _maps(evidence, wanted))]
     figure = draw("confusion", figures.confusion(counts, names), "Confusion matrix of the unseen classes")
     return {"figure": figure, "pairs": pairs, "legend": _legend(evidence)}
 
@@ -203,10 +204,10 @@ def _examples(evidence):
             "chosen": evidence.class_names[d.chosen],
             "rival": evidence.class_names[d.rival],
             "photos": _photos(evidence, [(d.image, "")]),
-            "maps": _maps(evidence, d.image, d.chosen, d.rival, d.attributes),
+            "maps": maps,
             "bars": _named(evidence, d.attributes, d.contributions),
         }
-        for verdict, d in analysis.examples(evidence.decisions)
+        for (verdict, d), maps in zip(analysis.examples(evidence.decisions), _maps(evidence, heat_maps.of_examples(evidence.decisions)))
     ]
     return {"examples": examples, "legend": _legend(evidence)}
 
@@ -220,13 +221,15 @@ def _photos(evidence, shown):
     return [html_page.photo(pixels, name, caption) for pixels, name, (_, caption) in zip(loaded, names, shown)]
 
 
-def _maps(evidence, image, chosen, rival, attributes):
-    """Heat maps of the most decisive attributes of an image."""
+def _maps(evidence, wanted):
+    """For each of some images the pictures of its heat maps; `wanted` is as for `heat_maps.decisive`."""
     if evidence.load_maps is None:
-        return []
-    _, shown = heat_maps.decisive(evidence, image, chosen, rival, attributes)
-    names = [evidence.attribute_names[a] for a in attributes]
-    return [html_page.photo(pixels, f"map of {name}", name) for pixels, name in zip(shown, names)]
+        return [[] for _ in wanted]
+    names = [[evidence.attribute_names[a] for a in attributes] for *_, attributes in wanted]
+    return [
+        [html_page.photo(pixels, f"map of {name}", name) for pixels, name in zip(shown, of_image)]
+        for (_, shown), of_image in zip(heat_maps.decisive(evidence, wanted), names)
+    ]
 
 
 def _legend(evidence):

@@ -57,6 +57,7 @@ def write_report(run, bgsnet, results, per_class, scores, inference, validation_
     if inference.pruned is not None:
         pruned = pruning.table(run, bgsnet, inference.pruned, results["delta"])
         write_pruning(run.directory, pruned)
+    load_views = None if benchmark.features is not None else _view_loader(run)
     evidence = run_page.Evidence(
         results=results,
         per_class=per_class,
@@ -72,8 +73,8 @@ def write_report(run, bgsnet, results, per_class, scores, inference, validation_
         attribute_names=benchmark.attribute_names,
         weights=None if inference.weights is None else inference.weights[inference.sampled >= seen],
         balance=_last_epoch(run),
-        load_images=None if benchmark.features is not None else _loader(run),
-        load_maps=_map_loader(run, bgsnet),
+        load_images=None if load_views is None else lambda positions: _pixels(load_views(positions)),
+        load_maps=None if load_views is None else _map_loader(bgsnet, load_views),
     )
     page, figures = run_page.write(run.directory, evidence)
     tensorboard.write(run, results, figures, heat_maps.strips(evidence), inference)
@@ -91,28 +92,25 @@ def _finetuning(results, validation_dir):
     return {int(epoch): scores for epoch, scores in results.get("finetuning", {}).items()}
 
 
-def _map_loader(run, bgsnet):
-    """A function from a position in test_unseen to the maps (h, w, A) of its fused attributes; None where there are none."""
+def _view_loader(run):
+    """A function from (k,) positions in test_unseen to float32 (k, H, W, 3), as the network sees those images."""
+    load = images.row_images(run.benchmark)
+    return lambda positions: np.stack([run.views(load(tf.constant(row))) for row in run.benchmark.test_unseen[positions]])
+
+
+def _map_loader(bgsnet, load_views):
+    """A function from a tuple of k positions in test_unseen to maps (k, h, w, A) of the fused attributes; None where there are none."""
     try:
         attribution = Attribution(bgsnet)
     except UserError:
         return None
-    load = images.row_images(run.benchmark)
 
     @functools.cache  # the page and TensorBoard show the same images
-    def maps(position):
-        view = run.views(load(tf.constant(run.benchmark.test_unseen[position])))
-        return attribution(view[tf.newaxis])["fused"].maps[0].numpy()
+    def maps(positions):
+        return attribution(load_views(np.array(positions)))["fused"].maps.numpy()
 
     return maps
 
 
-def _loader(run):
-    """A function from (k,) positions in test_unseen to (k, H, W, 3) uint8 as the network sees them."""
-    load = images.row_images(run.benchmark)
-
-    def pixels(positions):
-        views = [run.views(load(tf.constant(row))) for row in run.benchmark.test_unseen[positions]]
-        return np.clip(np.rint(np.stack(views)), 0, 255).astype(np.uint8)
-
-    return pixels
+def _pixels(views):
+    return np.clip(np.rint(views), 0, 255).astype(np.uint8)

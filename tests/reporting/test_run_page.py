@@ -238,7 +238,7 @@ def test_cards_show_where_the_decisive_attributes_were_seen(tmp_path):
         page = Page(path)
         return page.text, [image for image in page.images if image["alt"].startswith("map of ")]
 
-    text, found = shown(lambda position: maps)
+    text, found = shown(lambda positions: np.stack([maps] * len(positions)))
     assert "in the same colours" in text and len(found) >= 3 * 3 and len(found) % 3 == 0
     darkest = []
     for image in found:  # black but for the corner that the map is of
