@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN_DIR ?= runs/demo
-JOBS ?= 3
+JOBS ?= 2
 TESTS ?= tests
 BENCHMARKS ?= convolutions bsnet_step bsnet_epoch meta_training ausuc image_pipeline cache_build inference start_up first_prediction growth
 
@@ -20,7 +20,7 @@ playground: $(RUN_DIR)/export/1 $(VENV)/.installed
 $(RUN_DIR)/export/1:
 	$(MAKE) demo
 
-# One thread an operation: processes whose threads wait for each other are slower than either alone. One job more than cores, since some wait.
+# One thread an operation: processes whose threads wait for each other are slower than either alone.
 test: $(VENV)/.installed-dev
 	TF_NUM_INTRAOP_THREADS=1 $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
