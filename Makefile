@@ -20,7 +20,7 @@ playground: $(RUN_DIR)/export/1 $(VENV)/.installed
 $(RUN_DIR)/export/1:
 	$(MAKE) demo
 
-# One thread an operation: processes whose threads wait for each other are slower than either alone.
+# One thread an operation: two processes whose threads wait for each other are slower than either alone.
 test: $(VENV)/.installed-dev
 	TF_NUM_INTRAOP_THREADS=1 $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
