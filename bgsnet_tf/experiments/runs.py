@@ -26,7 +26,7 @@ from bgsnet_tf.evaluation import metrics
 from bgsnet_tf.reporting.result_tables import ATTRIBUTES
 from bgsnet_tf.reporting.result_tables import COLUMNS as ACCURACIES
 
-PROCESSES = multiprocessing.get_context("forkserver")  # a fork of a process that has used TensorFlow hangs, of one that loaded it not
+PROCESSES = multiprocessing.get_context("forkserver")  # a fork hangs where TensorFlow was used, not where it was only loaded
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ import base64
 import html.parser
 import io
 import re
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import matplotlib.image
@@ -13,7 +14,7 @@ import pytest
 
 from bgsnet_tf import files
 from bgsnet_tf.evaluation import bootstrap, metrics
-from bgsnet_tf.reporting import figures, result_tables, run_page
+from bgsnet_tf.reporting import figures, heat_maps, result_tables, run_page
 
 CLASSES = ("lion, white", "<script>alert(1)</script>", "été & hiver", "x" * 70, "owl", "newt")
 SEEN, UNSEEN = np.array([0, 1, 2]), np.array([3, 4, 5])
@@ -247,6 +248,21 @@ def test_cards_show_where_the_decisive_attributes_were_seen(tmp_path):
     assert np.reshape(darkest, [-1, 3]).max(axis=1).min() > 20, "the largest map of a photo has the full colour"
     text, found = shown(None)
     assert not found and "in the same colours" not in text
+
+
+def test_every_photo_has_its_own_maps():
+    rng = np.random.default_rng(0)
+    images, maps = rng.integers(256, size=(4, 8, 8, 3), dtype=np.uint8), rng.normal(size=(4, 2, 2, 5))
+    phi = rng.normal(size=(3, 5))
+    given = SimpleNamespace(load_images=lambda p: images[p], load_maps=lambda p: maps[list(p)], class_attributes=phi)
+    wanted = [(2, 0, 1, [3, 1]), (0, 1, 2, [0, 4]), (3, 2, 0, [2, 3])]
+    together = heat_maps.decisive(given, wanted)
+    for (image, shown), one in zip(together, wanted):
+        ((alone, alone_shown),) = heat_maps.decisive(given, [one])
+        np.testing.assert_array_equal(image, images[one[0]])
+        np.testing.assert_array_equal(image, alone)
+        np.testing.assert_array_equal(shown, alone_shown)
+    assert len(together) == 3 and heat_maps.decisive(given, []) == []
 
 
 def test_every_name_that_a_class_may_have_is_drawn_as_it_is(tmp_path):
