@@ -1,5 +1,6 @@
 """How every command starts and fails: flags in, one line out for a user's mistake, never a traceback."""
 
+import gc
 import re
 import sys
 
@@ -8,6 +9,8 @@ from absl import app, flags, logging
 from bgsnet_tf import config, interruption
 from bgsnet_tf.config import flagfiles
 from bgsnet_tf.errors import Interrupted, UserError
+
+OBJECTS_BEFORE_COLLECTION = 50_000  # 700 as Python comes: tracing graphs makes millions, few of them garbage
 
 
 def require(*names):
@@ -27,6 +30,7 @@ def run(main):
         logging.set_verbosity(logging.WARNING)  # TensorFlow's notes on every saved model say nothing to a user
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no UTF-8
         interruption.raise_on_signals()
+        gc.set_threshold(OBJECTS_BEFORE_COLLECTION, 20, 20)
         try:
             if len(argv) > 1:
                 raise UserError(f"'{argv[1]}' is not a flag; flags look like --seed=0")

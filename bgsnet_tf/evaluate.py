@@ -3,16 +3,19 @@
 from absl import flags
 
 from bgsnet_tf import cli, config
+from bgsnet_tf.data.loading import loading_aside
 
 
 def main():
     settings = config.of_run()
-    from bgsnet_tf import commands  # after the flags are read: loading TensorFlow takes seconds
+    loaded = loading_aside(settings.data)
+    from bgsnet_tf import commands  # loading TensorFlow takes seconds, and so may the data
 
+    benchmark = loaded()
     if flags.FLAGS.export_dir:
-        commands.evaluate_export(settings, flags.FLAGS.export_dir)
+        commands.evaluate_export(settings, flags.FLAGS.export_dir, benchmark)
     else:
-        commands.evaluate(settings)
+        commands.evaluate(settings, benchmark=benchmark)
 
 
 def command():

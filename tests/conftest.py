@@ -1,12 +1,14 @@
 """What tests of several rooms share."""
 
 import contextlib
+import gc
 import os
 import pathlib
 import resource
 
 import pytest
 
+from bgsnet_tf import cli
 from tests.exports import exported  # noqa: F401 (a fixture)
 from tests.programs import ROOT
 from tests.whole_runs import calibrated, tiny_config_below, trained  # noqa: F401 (the first and the last are fixtures)
@@ -43,6 +45,8 @@ def pytest_collection_modifyitems(items):
     place = {str(ROOT / "tests" / name): i for i, name in enumerate(LONGEST)}
     assert all(map(os.path.exists, place)), "a file of LONGEST is gone"
     items.sort(key=lambda item: place.get(str(item.path), len(LONGEST)))
+    gc.set_threshold(cli.OBJECTS_BEFORE_COLLECTION, 20, 20)
+    gc.freeze()  # what was imported stays
 
 
 def shared_data(name):

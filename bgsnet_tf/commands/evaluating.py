@@ -15,12 +15,13 @@ from bgsnet_tf.scoring.inference import infer
 from bgsnet_tf.training import checkpoints, stages
 
 
-def evaluate(config, html=True):
+def evaluate(config, html=True, benchmark=None):
     """Scores a finished run, prints the table and writes the result files into its folder.
 
     Args:
       config: settings.
       html: write `report.html`, its figures and tables, and TensorBoard's `logs/evaluation` too.
+      benchmark: as for `open_run`.
 
     Returns:
       The dict written to `results.json`; in the validation split it holds the best δ of every branch.
@@ -28,7 +29,7 @@ def evaluate(config, html=True):
     Raises:
       UserError: where the run is not finished, or its folder cannot be written.
     """
-    run = _open_scored(config)
+    run = _open_scored(config, benchmark)
     benchmark = run.benchmark
     bgsnet = stages.build_bgsnet(run)
     if not len(benchmark.test_seen):
@@ -102,7 +103,7 @@ def _facts(run, bgsnet, deltas):
     """What `results.json` says of the run beside its figures."""
     return {
         "dataset": run.benchmark.name,
-        "fingerprint": run.benchmark.fingerprint(),
+        "fingerprint": run.benchmark.fingerprint,
         "images": run.benchmark.image_digest(slice(None)),
         "flags": run.config.values(),
         "versions": run_report.versions(),
@@ -115,7 +116,7 @@ def _facts(run, bgsnet, deltas):
     }
 
 
-def evaluate_export(config, version):
+def evaluate_export(config, version, benchmark=None):
     """Scores an export on the test rows of its run, with the δ inside the export, and prints T, U, S, H and AUSUC.
 
     Without test_seen rows, it prints T and U alone.
@@ -123,11 +124,12 @@ def evaluate_export(config, version):
     Args:
       config: of the run.
       version: folder of the SavedModel.
+      benchmark: as for `open_run`.
 
     Returns:
       The printed numbers in percent, by name.
     """
-    run = _open_scored(config)
+    run = _open_scored(config, benchmark)
     benchmark, seen = run.benchmark, len(run.benchmark.test_seen)
     scores = exported.calibrated_scores(version, benchmark, run.test_rows, config.evaluation.eval_batch_size)
     labels = benchmark.labels[benchmark.test_seen], benchmark.labels[benchmark.test_unseen]
@@ -140,8 +142,8 @@ def evaluate_export(config, version):
     return results
 
 
-def _open_scored(config):
-    run = open_run(config)
+def _open_scored(config, benchmark):
+    run = open_run(config, benchmark=benchmark)
     if not len(run.benchmark.test_unseen):
         raise UserError(f"{run.benchmark.name} has no test_unseen rows, so there is nothing to score; give some rows that split")
     return run

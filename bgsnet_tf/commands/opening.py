@@ -12,12 +12,12 @@ from bgsnet_tf.training.machines import devices, memory, strategy
 from bgsnet_tf.training.run import Run
 
 
-def open_run(config, training=False):
-    """The `Run` of these settings: for reading, or for training on their devices."""
+def open_run(config, training=False, benchmark=None):
+    """The `Run` of these settings: for reading, or for training on their devices; `benchmark` is theirs, where somebody has loaded it."""
     devices.set_arithmetic(config.run)
     spread = strategy.make(config.run.strategy) if training else tf.distribute.get_strategy()
     checksums.recall(checksums_file(config))
-    return Run(config, load_benchmark(config.data), training, spread)
+    return Run(config, benchmark or load_benchmark(config.data), training, spread)
 
 
 def checksums_file(config):

@@ -165,6 +165,7 @@ class Benchmark:
             return f"no class has {needed} training images, of which one could be held out for validation; the most are {most}"
         return ""
 
+    @functools.cached_property
     def fingerprint(self):
         """Hex digest of everything that training reads, but for the bytes of image files, which `image_digest` is of."""
         digest = hashlib.sha256(repr((self.name, self.class_names)).encode())

@@ -1,11 +1,14 @@
 """From flags to a `Benchmark`: the one place that knows all the ways to make one."""
 
 import dataclasses
+import multiprocessing
+import signal
 
 from bgsnet_tf.config import DEMO_DATASETS, XLSA17_DATASETS
 from bgsnet_tf.data.reading import tables, xlsa17
 from bgsnet_tf.data.reading.paths import raise_problem
 from bgsnet_tf.data.synthetic import demo, dialled
+from bgsnet_tf.errors import UserError
 
 
 def load_benchmark(data, report=raise_problem):
@@ -30,3 +33,39 @@ def load_benchmark(data, report=raise_problem):
     if data.seen_classes and data.dataset != "demo_dials":  # which draws as many
         benchmark = benchmark.with_seen_classes(data.seen_classes)
     return benchmark.validation() if data.split == "validation" else benchmark
+
+
+def loading_aside(data):
+    """Begins `load_benchmark` in a process of its own, for a caller that has no threads yet and something else to do.
+
+    Returns:
+      A function without arguments that waits for the benchmark, and raises what `load_benchmark` does.
+    """
+    fork = multiprocessing.get_context("fork")
+    ours, theirs = fork.Pipe(duplex=False)
+    process = fork.Process(target=_send_benchmark, args=(data, ours, theirs), daemon=True)
+    process.start()
+    theirs.close()
+
+    def loaded():
+        try:
+            found = ours.recv()
+        except EOFError:  # it died, of too little memory for two perhaps
+            found = load_benchmark(data)
+        process.join()
+        if isinstance(found, UserError):
+            raise found
+        return found
+
+    return loaded
+
+
+def _send_benchmark(data, ours, theirs):
+    ours.close()  # so that it ends with its parent
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        found = load_benchmark(data)
+    except UserError as error:
+        found = error
+    theirs.send(found)

@@ -74,7 +74,7 @@ def _features(settings, benchmark):
 
     own = settings.backbone
     path = os.path.join(settings.run.run_dir, f"features_{settings.data.image_size}.npz")
-    depends_on = repr((vars(own), benchmark.fingerprint(), benchmark.image_digest(benchmark.train)))
+    depends_on = repr((vars(own), benchmark.fingerprint, benchmark.image_digest(benchmark.train)))
     stored = files.read_arrays(path)
     if stored is not None and stored["depends_on"] == depends_on:
         return stored["features"]

@@ -126,7 +126,7 @@ def results(base, own, benchmark):
     Raises:
       UserError: as `commands.fit` and `evaluate`, or where the run's process ends without results.
     """
-    expected = {"fingerprint": benchmark.fingerprint(), "images": benchmark.image_digest(slice(None)), "flags": own.values()}
+    expected = {"fingerprint": benchmark.fingerprint, "images": benchmark.image_digest(slice(None)), "flags": own.values()}
     found = _read(own, expected)
     if found is None:
         print(f"{own.run.run_dir}:", flush=True)

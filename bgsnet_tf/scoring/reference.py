@@ -154,7 +154,7 @@ def _as_it_came(run):
     flags, data = run.config.backbone, run.config.data
     if not flags.pretrained:
         return None
-    contents = run.benchmark.fingerprint(), run.benchmark.image_digest(np.concatenate([run.benchmark.train, run.test_rows]))
+    contents = run.benchmark.fingerprint, run.benchmark.image_digest(np.concatenate([run.benchmark.train, run.test_rows]))
     depends_on = repr((vars(flags), data.image_size, data.resize, run.config.run.precision, *contents))
     path = os.path.join(run.directory, CACHE)
     stored = files.read_arrays(path)

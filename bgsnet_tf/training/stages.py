@@ -85,7 +85,7 @@ def stage_settings(run, name):
     """All that a stage's result depends on, but for the fine-tuned weights that the later ones start from."""
     config = run.config
     benchmark = run.benchmark
-    shared = {"dataset": benchmark.name, "benchmark": benchmark.fingerprint(), "images": benchmark.image_digest(benchmark.train)}
+    shared = {"dataset": benchmark.name, "benchmark": benchmark.fingerprint, "images": benchmark.image_digest(benchmark.train)}
     shared.update({flag: getattr(config.run, flag) for flag in ("seed", "precision", "lr_schedule", "warmup")})
     sections = {
         "finetune": (config.backbone, config.finetune),
@@ -167,7 +167,7 @@ def feature_cache(run, gnet, finetuned, test_rows=False):
     rows, views = (run.test_rows, 1) if test_rows else (benchmark.train, settings.cache_views)
     items = images.items_of(rows, views)
     batch_size = max(1, run.config.evaluation.eval_batch_size // views) * views  # whole rows
-    depends_on = (finetuned, benchmark.fingerprint(), benchmark.image_digest(rows), repr(run.views), settings.cache_dtype, views)
+    depends_on = (finetuned, benchmark.fingerprint, benchmark.image_digest(rows), repr(run.views), settings.cache_dtype, views)
 
     embed = tf.function(gnet.embed, reduce_retracing=True, autograph=False)
 

@@ -144,6 +144,6 @@ def test_training_and_an_export_turn_images_alike(tmp_path, upright):
     assert image.shape == ((50, 40, 3) if upright else (40, 50, 3))
     exported = inputs.decode_images(tf.constant([contents]), Views(32, 36), benchmark.upright)
     np.testing.assert_array_equal(exported[0], Views(32, 36)(image))
-    assert benchmark.fingerprint() == load_benchmark(DataConfig(dataset="csv", data_dir=str(tmp_path))).fingerprint() or upright
+    assert benchmark.fingerprint == load_benchmark(DataConfig(dataset="csv", data_dir=str(tmp_path))).fingerprint or upright
     *_, model = layout.write(tmp_path, benchmark, Views(32, 36), 0.0)
     assert json.loads(pathlib.Path(model).read_text())["exif_rotation"] is upright

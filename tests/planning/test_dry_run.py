@@ -18,6 +18,7 @@ from bgsnet_tf.planning import dry_run
 from bgsnet_tf.training.run import Run
 from tests.conftest import ROOT
 from tests.test_commands import flags_of, run
+from tests.whole_runs import ONE_PHASE
 
 CHECKPOINT_OVERHEAD = 500_000  # bytes of names, metrics and the graph of objects beside weights and slots
 
@@ -66,7 +67,7 @@ def test_steps_cache_and_checkpoints_are_those_of_the_run(trained, tmp_path, qui
 
 
 def test_the_validation_split_caches_its_test_rows_too(tiny_config, quick):
-    config = tiny_config.replace(split="validation", bsnet=False, shot=1, query=1, cache_views=3)
+    config = tiny_config.replace(**ONE_PHASE).replace(split="validation", bsnet=False, shot=1, query=1, cache_views=3)
     benchmark = load_benchmark(config.data)
     parts = plan(config)
     train, tested = len(benchmark.train), len(benchmark.test_seen) + len(benchmark.test_unseen)
@@ -108,7 +109,7 @@ def test_the_command_refuses_in_one_line(tiny_config):
 
 
 def test_the_command_plans_validation_and_final_run(tiny_config):
-    result = run("train.py", *flags_of(tiny_config, calibrate=True, bsnet=False, finetune_epochs=0), "--dry_run")
+    result = run("train.py", *flags_of(tiny_config, calibrate=True, bsnet=False, meta=False, finetune_epochs=0), "--dry_run")
     assert result.returncode == 0, result.stderr
     assert "tiny_validation: images" in result.stdout and "\ntiny: images" in result.stdout and "time of both" in result.stdout
     assert "estimating" in result.stderr and not os.path.exists(tiny_config.run.run_dir)

@@ -16,7 +16,7 @@ from bgsnet_tf.exported import layout
 from bgsnet_tf.reporting import model_card
 from tests.conftest import tiny_config_below
 from tests.tiny import BACKBONE
-from tests.whole_runs import SMALL
+from tests.whole_runs import ONE_PHASE, SMALL
 
 
 def cards(config):
@@ -30,7 +30,7 @@ def metadata(card):
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """Settings of an uncalibrated run that was exported, scored, and exported pruned; its cards before and after; what was printed."""
-    config = tiny_config_below(tmp_path_factory.mktemp("card")).replace(meta=False, finetune_epochs=1)
+    config = tiny_config_below(tmp_path_factory.mktemp("card")).replace(**{**ONE_PHASE, "meta": False})
     printed = io.StringIO()
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(printed):
         commands.train(config)

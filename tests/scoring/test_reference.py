@@ -18,7 +18,7 @@ from bgsnet_tf.model.backbones import backbone
 from bgsnet_tf.scoring import reference
 from bgsnet_tf.scoring.inference import infer
 from bgsnet_tf.training import stages
-from tests.whole_runs import SMALL, tiny_config_below
+from tests.whole_runs import ONE_PHASE, SMALL, tiny_config_below
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def pretrained(tmp_path_factory):
     path = str(root / "small.h5")
     tf.keras.utils.set_random_seed(1)
     backbone._small((32, 32, 3)).save_weights(path)
-    config = config.replace(**SMALL, meta_epochs=1, backbone_weights=path)
+    config = config.replace(**SMALL, **ONE_PHASE, backbone_weights=path)
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         commands.fit(config)
     return config

@@ -74,7 +74,7 @@ def test_families_of_fine():
 
 def test_is_deterministic(many):
     again = demo.render_benchmark("many")
-    assert again.fingerprint() == many.fingerprint()
+    assert again.fingerprint == many.fingerprint
     np.testing.assert_array_equal(again.attributes, many.attributes)
 
 
