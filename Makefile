@@ -4,7 +4,7 @@ VENV ?= .venv
 RUN_DIR ?= runs/demo
 JOBS ?= 2
 TESTS ?= tests
-BENCHMARKS ?= convolutions bsnet_step bsnet_epoch meta_training ausuc image_pipeline cache_build inference start_up first_prediction growth
+BENCHMARKS ?= convolutions bsnet_step bsnet_epoch meta_training ausuc image_pipeline scaled_decoding cache_build inference start_up first_prediction growth
 
 .PHONY: demo playground test test-all lint docs bench
 
