@@ -1,18 +1,22 @@
+import functools
+
 import numpy as np
 import pytest
 
 from bgsnet_tf.data.synthetic import demo, groups
 from bgsnet_tf.errors import UserError
 
+rendered = functools.cache(demo.render_benchmark)
+
 
 @pytest.fixture(scope="module", params=["many", "fine"])
 def benchmark(request):
-    return demo.render_benchmark(request.param)
+    return rendered(request.param)
 
 
 @pytest.fixture(scope="module")
 def many():
-    return demo.render_benchmark("many")
+    return rendered("many")
 
 
 def distances(attributes):
@@ -62,7 +66,7 @@ def test_classes_of_many_differ_in_three_groups(many):
 
 
 def test_families_of_fine():
-    benchmark = demo.render_benchmark("fine")
+    benchmark = rendered("fine")
     family = np.arange(120) % 30
     same = family[:, None] == family
     between = distances(benchmark.attributes)

@@ -1,6 +1,7 @@
 """The registered tests on arrays of a world in which every mechanism works: all are shown, and none of the broken ones."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -60,6 +61,7 @@ def network(rng, noise_general, noise_special, modules=N, good=None, common=0.0)
     return Measured(LABELS, PHI, NUMBERS, **{name: array.astype(np.float32) for name, array in arrays.items()})
 
 
+@functools.cache
 def world(draw, seed):
     """(situation, network) to `Measured`."""
     rng = np.random.default_rng([draw, seed])
