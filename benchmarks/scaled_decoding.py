@@ -13,7 +13,7 @@ import tempfile
 from benchmarks.harness import Contender, compare, report
 from benchmarks.image_pipeline import PHOTOS, RESIZE, SIZE
 
-ROUNDS = 5
+ROUNDS = 11
 SIZES = {"as they are": None, "1024×768": (768, 1024), "12 megapixels": (3000, 4000)}
 NOISE = 4.0  # of 255, standard deviation
 FILES = {"as they are": 200, "1024×768": 100, "12 megapixels": 20}
