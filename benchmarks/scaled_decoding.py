@@ -14,9 +14,8 @@ from benchmarks.harness import Contender, compare, report
 from benchmarks.image_pipeline import PHOTOS, RESIZE, SIZE
 
 ROUNDS = 11
-SIZES = {"as they are": None, "1024×768": (768, 1024), "12 megapixels": (3000, 4000)}
+SIZES = {"as they are": (None, 200), "1024×768": ((768, 1024), 100), "12 megapixels": ((3000, 4000), 20)}  # and how many photos
 NOISE = 4.0  # of 255, standard deviation
-FILES = {"as they are": 200, "1024×768": 100, "12 megapixels": 20}
 
 
 def written(photos, size, folder):
@@ -62,8 +61,8 @@ def main():
     photos = sorted(str(path) for path in parser.parse_args().photos.rglob("*.jpg"))
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, size in SIZES.items():
-            files = written(photos[:: max(1, len(photos) // FILES[name])][: FILES[name]], size, folder)
+        for name, (size, count) in SIZES.items():
+            files = written(photos[:: max(1, len(photos) // count)][:count], size, folder)
             timings = compare([Contender(how, functools.partial(views_of, files, how == "scaled")) for how in ("whole", "scaled")], ROUNDS)
             off = np.abs(views_of(files, True)() - views_of(files, False)())
             rows.append(

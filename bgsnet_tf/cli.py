@@ -30,7 +30,7 @@ def run(main):
         logging.set_verbosity(logging.WARNING)  # TensorFlow's notes on every saved model say nothing to a user
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no UTF-8
         interruption.raise_on_signals()
-        gc.set_threshold(OBJECTS_BEFORE_COLLECTION, 20, 20)
+        gc.set_threshold(OBJECTS_BEFORE_COLLECTION)
         try:
             if len(argv) > 1:
                 raise UserError(f"'{argv[1]}' is not a flag; flags look like --seed=0")

@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items):
     place = {str(ROOT / "tests" / name): i for i, name in enumerate(LONGEST)}
     assert all(map(os.path.exists, place)), "a file of LONGEST is gone"
     items.sort(key=lambda item: place.get(str(item.path), len(LONGEST)))
-    gc.set_threshold(cli.OBJECTS_BEFORE_COLLECTION, 20, 20)
+    gc.set_threshold(cli.OBJECTS_BEFORE_COLLECTION)
     gc.freeze()  # what was imported stays
 
 

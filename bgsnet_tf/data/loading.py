@@ -1,5 +1,6 @@
 """From flags to a `Benchmark`: the one place that knows all the ways to make one."""
 
+import contextlib
 import dataclasses
 import multiprocessing
 import signal
@@ -8,7 +9,6 @@ from bgsnet_tf.config import DEMO_DATASETS, XLSA17_DATASETS
 from bgsnet_tf.data.reading import tables, xlsa17
 from bgsnet_tf.data.reading.paths import raise_problem
 from bgsnet_tf.data.synthetic import demo, dialled
-from bgsnet_tf.errors import UserError
 
 
 def load_benchmark(data, report=raise_problem):
@@ -50,11 +50,9 @@ def loading_aside(data):
     def loaded():
         try:
             found = ours.recv()
-        except EOFError:  # it died, of too little memory for two perhaps
+        except EOFError:  # it failed, as this will, or had too little memory beside this
             found = load_benchmark(data)
         process.join()
-        if isinstance(found, UserError):
-            raise found
         return found
 
     return loaded
@@ -64,8 +62,5 @@ def _send_benchmark(data, ours, theirs):
     ours.close()  # so that it ends with its parent
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    try:
-        found = load_benchmark(data)
-    except UserError as error:
-        found = error
-    theirs.send(found)
+    with contextlib.suppress(Exception):  # its parent then loads the data itself, and tells what is wrong
+        theirs.send(load_benchmark(data))

@@ -109,7 +109,7 @@ def test_the_command_refuses_in_one_line(tiny_config):
 
 
 def test_the_command_plans_validation_and_final_run(tiny_config):
-    result = run("train.py", *flags_of(tiny_config, calibrate=True, bsnet=False, meta=False, finetune_epochs=0), "--dry_run")
+    result = run("train.py", *flags_of(tiny_config, calibrate=True, bsnet=False, finetune_epochs=0), "--dry_run")
     assert result.returncode == 0, result.stderr
     assert "tiny_validation: images" in result.stdout and "\ntiny: images" in result.stdout and "time of both" in result.stdout
     assert "estimating" in result.stderr and not os.path.exists(tiny_config.run.run_dir)

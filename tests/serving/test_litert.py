@@ -81,7 +81,7 @@ def test_an_operation_that_is_not_covered_is_named_and_nothing_is_written(tmp_pa
 
 
 def test_the_command_prints_a_table_beside_the_savedmodel(tiny_config, capsys):
-    config = tiny_config.replace(finetune_head_epochs=0, finetune_epochs=1, meta=False, bsnet=False)
+    config = tiny_config.replace(finetune_epochs=1, meta=False, bsnet=False)
     commands.train(config)
     commands.export(config, kind="litert")
     lines = capsys.readouterr().out.splitlines()

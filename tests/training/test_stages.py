@@ -23,7 +23,6 @@ from bgsnet_tf.training import stages
 from bgsnet_tf.training.checkpoints import weights_digest
 from bgsnet_tf.training.run import Run
 from tests.training.conftest import STAGES, attributes, logged, train
-from tests.whole_runs import ONE_PHASE
 
 
 def folder_digest(config):
@@ -140,11 +139,11 @@ def test_every_switch_of_meta_trains(copied, switch):
 
 
 def test_bfloat16_trains(trained, tmp_path):
-    config = trained[0].replace(run_dir=str(tmp_path / "run"), precision="bfloat16", **ONE_PHASE)
+    config = trained[0].replace(run_dir=str(tmp_path / "run"), precision="bfloat16", finetune_epochs=1, meta_epochs=1, eph_max=1)
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             commands.train(config)
-            results = commands.evaluate(config, html=False)
+            results = commands.evaluate(config)
     finally:
         tf.keras.mixed_precision.set_global_policy("float32")
     assert 0 <= results["fused"]["T"] <= 100

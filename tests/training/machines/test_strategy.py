@@ -172,8 +172,15 @@ def test_a_loss_that_is_not_finite_on_one_replica_counts_for_all():
         assert pool.submit(counted).result() == [None, None, 2, 2, None]
 
 
-def test_a_lost_process_ends_the_other_and_two_that_continue_equal_one(one, tmp_path):
-    settings = one[0].replace(strategy="multi_worker", run_dir=str(tmp_path / "run"), checkpoint_every=0.0, steps_per_execution=2)
+def test_two_processes_equal_one(one, tmp_path):
+    settings = one[0].replace(strategy="multi_worker", run_dir=str(tmp_path / "run"), steps_per_execution=2)
+    addresses = free_addresses(2)
+    finish(*(start(settings, 1, task, addresses) for task in range(2)))
+    assert_close(weights(settings), one[1])
+
+
+def test_a_lost_process_ends_the_other_and_both_continue(one, tmp_path):
+    settings = one[0].replace(strategy="multi_worker", run_dir=str(tmp_path / "run"), checkpoint_every=0.0)
     addresses = free_addresses(2)
     chief, lost = (start(settings, 1, task, addresses) for task in range(2))
     checkpoints = pathlib.Path(settings.run.run_dir, "checkpoints", "finetune", "all")
