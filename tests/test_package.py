@@ -57,6 +57,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     assert wheel.name.startswith(f"bgsnet_tf-{bgsnet_tf.__version__}-")
 
 
+@pytest.mark.long
 def test_installed_commands_find_their_flagfiles_and_train(scripts, tmp_path):
     write_tiny(tmp_path / "tiny")
     flags = [f"--{name}={value}" for name, value in SHORT.items()]

@@ -15,6 +15,7 @@ from benchmarks.gpu.rates import TINY, rows_of
 from tests.conftest import ROOT
 
 
+@pytest.mark.long
 def test_every_form_in_float32_runs():
     rows = [row for row in rows_of(TINY) if not any(part in row.form for part in ("XLA", "bfloat16", "PyTorch"))]
     assert {row.stage for row in rows} == {"fine-tuning", "cache", "BSNet", "meta", "inference"}

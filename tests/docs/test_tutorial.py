@@ -16,6 +16,7 @@ from tests.tiny import BACKBONE, CUT
 
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```bash\n(.*?)```(?:\n\n```\n(.*?)```)?", PAGE, re.DOTALL)  # each with the output that follows, or ""
+pytestmark = pytest.mark.long
 SECONDS = (  # the other stages are trained by the tests of theirs
     f" --backbone={BACKBONE} --preprocessing=tf --split_layer={CUT} --batch_norm=train"
     " --image_size=32 --resize=36 --finetune_batch_size=8 --cache_views=1 --nometa --nobsnet"

@@ -30,6 +30,7 @@ def few_variants(monkeypatch):
     monkeypatch.setattr(ablation, "variants", lambda settings: [v for v in everything(settings) if v.name in FEW])
 
 
+@pytest.mark.long
 def test_what_is_shared_is_trained_once_and_the_same_command_changes_nothing(tmp_path, few_variants):
     config = tiny_config_below(tmp_path)
     summary = run(config, 1)

@@ -57,6 +57,7 @@ def test_a_mistake_is_one_line_before_anything_is_made(tiny_config, texts, messa
     assert "\n" not in str(raised.value) and not os.path.exists(tiny_config.run.run_dir)
 
 
+@pytest.mark.long
 def test_a_sweep_is_on_validation_whatever_the_split_and_the_same_command_changes_nothing(tmp_path):
     config = tiny_config_below(tmp_path).replace(calibrate=True, delta=3.0)
     report = run(config, ["eta=0.5"])

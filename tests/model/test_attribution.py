@@ -12,6 +12,7 @@ from bgsnet_tf.model.bsnet import BSNet, phases
 from bgsnet_tf.model.folding import folded
 from bgsnet_tf.model.layers import Predictor, Standardization
 from tests.conftest import shared_data
+from tests.tiny import BACKBONE, CUT
 
 layers = tf.keras.layers
 ATTRIBUTES, SUBMODULES = 7, 2
@@ -130,12 +131,12 @@ def test_a_backbone_without_average_pooling_is_refused_by_name():
 
 @pytest.mark.parametrize("branch", ["general", "special"])
 def test_maps_of_one_branch_alone(branch):
-    trunk, tail = backbone.build("small", "none", 64)
-    whole = network(trunk, tail, 64, 0)
+    trunk, tail = backbone.build(str(BACKBONE), "none", 32, "tf", CUT)
+    whole = network(trunk, tail, 32, 0)
     alone = BGSNet(trunk, tail, whole.general_predictor if branch == "general" else None, whole.bsnet if branch == "special" else None)
-    found = Attribution(alone)(images(64))
+    found = Attribution(alone)(images(32))
     assert set(found) == ({"fused", "general"} if branch == "general" else {"fused", "special", "submodules"})
-    np.testing.assert_allclose(summed(found["fused"]), alone(images(64))["fused"], atol=1e-4)
+    np.testing.assert_allclose(summed(found["fused"]), alone(images(32))["fused"], atol=1e-4)
 
 
 def test_a_map_shows_where_the_evidence_is():

@@ -36,8 +36,8 @@ def whole_and_cut(name, monkeypatch):
     "name, cut, readers",
     [
         ("ResNet50", "conv4_block6_out", {"conv5_block1_1_conv", "conv5_block1_0_conv"}),
-        ("ResNet101", "conv4_block23_out", {"conv5_block1_1_conv", "conv5_block1_0_conv"}),
-        ("ResNet152", "conv4_block36_out", {"conv5_block1_1_conv", "conv5_block1_0_conv"}),
+        pytest.param("ResNet101", "conv4_block23_out", {"conv5_block1_1_conv", "conv5_block1_0_conv"}, marks=pytest.mark.long),
+        pytest.param("ResNet152", "conv4_block36_out", {"conv5_block1_1_conv", "conv5_block1_0_conv"}, marks=pytest.mark.long),
         ("EfficientNetV2B0", None, None),
         ("MobileNetV2", "block_13_project_BN", {"block_14_expand"}),
         ("small", None, None),

@@ -9,6 +9,7 @@ from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.model.bsnet import BalancePhase, BSNet, phases
 from bgsnet_tf.model.layers import Predictor
 from bgsnet_tf.model.losses import attribute_cross_entropy, diversity_loss
+from tests.tiny import BACKBONE, CUT
 
 N, C, A, B = 3, 5, 4, 6
 
@@ -16,7 +17,7 @@ N, C, A, B = 3, 5, 4, 6
 @pytest.fixture
 def parts():
     tf.keras.utils.set_random_seed(0)
-    trunk, tail = backbone.build("small", "none", 32)
+    trunk, tail = backbone.build(str(BACKBONE), "none", 32, "tf", CUT)
     images = np.random.default_rng(0).uniform(0, 255, (B, 32, 32, 3)).astype(np.float32)
     features = trunk(images)
     phi = np.random.default_rng(1).normal(size=(C, A)).astype(np.float32)
@@ -123,8 +124,8 @@ def test_a_partition_gives_every_channel_to_one_sub_module_whatever_the_image(pa
     bsnet = make(parts, BalancePhase("instance", 4, True, 0.0, False, False), control="partition")
     weights, _ = bsnet.balanced(parts[3], parts[4])
     np.testing.assert_array_equal(weights[0], weights[1])
-    np.testing.assert_array_equal(np.sum(weights, axis=1), np.ones([B, 256]))
-    assert set(np.sum(weights[0], axis=1)) == {85.0, 86.0}
+    np.testing.assert_array_equal(np.sum(weights, axis=1), np.ones([B, 16]))
+    assert set(np.sum(weights[0], axis=1)) == {5.0, 6.0}
     assert "instance_balance" not in " ".join(w.name for w in bsnet.trainable_weights)
     np.testing.assert_array_equal(bsnet.pruned([2]).balance.owner[0], weights[0, 2])
 

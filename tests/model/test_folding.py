@@ -9,6 +9,7 @@ from bgsnet_tf.model.bgsnet import BGSNet
 from bgsnet_tf.model.bsnet import BSNet, phases
 from bgsnet_tf.model.folding import folded, folded_graph
 from bgsnet_tf.model.layers import Predictor
+from tests.tiny import BACKBONE, CUT
 
 layers = tf.keras.layers
 
@@ -51,7 +52,7 @@ def test_convolutions_that_others_read_or_that_are_not_linear_stay():
 
 
 def test_a_folded_bgsnet_predicts_the_same_and_leaves_the_original_alone():
-    trunk, tail = backbone.build("small", "none", 32)
+    trunk, tail = backbone.build(str(BACKBONE), "none", 32, "tf", CUT)
     phi = np.eye(3, dtype=np.float32)
     bsnet = BSNet([tail.copy(f"tail_{i}") for i in range(2)], phi, phases("parallel", 1, 1)[-1])
     bgsnet = BGSNet(trunk, tail, Predictor(3), bsnet)

@@ -75,6 +75,7 @@ def test_the_validation_split_caches_its_test_rows_too(tiny_config, quick):
     assert item == plan(config.replace(split="final"))["cache"].disk / (3 * len(load_benchmark(tiny_config.data).train))
 
 
+@pytest.mark.long
 def test_a_larger_batch_takes_more_and_xla_is_timed(tiny_config, quick):
     config = tiny_config.replace(meta=False, finetune_head_epochs=0, finetune_epochs=1, training_style="parallel", eph_max=1)
     small, large = plan(config), plan(config.replace(finetune_batch_size=16, bsnet_batch_size=16, xla=True))
@@ -108,6 +109,7 @@ def test_the_command_refuses_in_one_line(tiny_config):
     assert line.startswith("error: bsnet needs ") and line.endswith("lower --submodules=1000000000")
 
 
+@pytest.mark.long
 def test_the_command_plans_validation_and_final_run(tiny_config):
     result = run("train.py", *flags_of(tiny_config, calibrate=True, bsnet=False, finetune_epochs=0), "--dry_run")
     assert result.returncode == 0, result.stderr

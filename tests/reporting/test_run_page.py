@@ -4,6 +4,7 @@ import base64
 import html.parser
 import io
 import re
+import shutil
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -108,26 +109,25 @@ class Page(html.parser.HTMLParser):
             self.text += f"{data}\n"
 
 
-def test_a_report_is_one_file_without_script_or_network(tmp_path):
-    path, pictures = run_page.write(tmp_path, evidence())
-    page = Page(path)
-    assert path == tmp_path / "report.html" and "script" not in page.tags and "i" in page.tags
-    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
+def test_a_report_is_one_file_without_script_or_network(whole):
+    page, folder = Page(whole), whole.parent / "figures"
+    assert whole.name == "report.html" and "script" not in page.tags and "i" in page.tags
+    assert whole.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert all(address.startswith(("data:", "#")) for address in page.addresses)
     assert all(image["alt"] for image in page.images)
     drawn = [image["src"] for image in page.images if image["src"].startswith("data:image/svg+xml;base64,")]
-    names = {path.stem for path in (tmp_path / "figures").iterdir()}
-    assert len(drawn) == len(names) == 10 and {path.stem for path in pictures} == names
-    assert {base64.b64decode(src.split(",")[1]) for src in drawn} == {(tmp_path / "figures" / f"{name}.svg").read_bytes() for name in names}
-    assert {path.name for path in (tmp_path / "figures").iterdir()} == {f"{name}.{kind}" for name in names for kind in ("svg", "png")}
+    names = {path.stem for path in folder.iterdir()}
+    assert len(drawn) == len(names) == 10
+    assert {base64.b64decode(src.split(",")[1]) for src in drawn} == {(folder / f"{name}.svg").read_bytes() for name in names}
+    assert {path.name for path in folder.iterdir()} == {f"{name}.{kind}" for name in names for kind in ("svg", "png")}
     photos = [image["src"] for image in page.images if image["src"].startswith("data:image/jpeg;base64,")]
     values = [matplotlib.image.imread(io.BytesIO(base64.b64decode(src.split(",")[1])), format="jpg").mean() for src in photos]
     assert photos and max(values) < 30
 
 
-def test_the_numbers_are_those_of_the_results(tmp_path):
+def test_the_numbers_are_those_of_the_results(whole):
     given = evidence()
-    text = re.sub(r"\s+", " ", Page(run_page.write(tmp_path, given)[0]).text)
+    text = re.sub(r"\s+", " ", Page(whole).text)
     for branch in ("fused", "general"):
         figures_of = given.results[branch]
         low, high = given.results["intervals"][branch]["H"]
@@ -192,13 +192,12 @@ def test_many_classes_and_attributes_stay_in_bounds():
         assert max(figure.get_size_inches()) < 12
 
 
-def test_no_temporary_file_is_left(tmp_path):
-    run_page.write(tmp_path, evidence())
-    assert not [path for path in tmp_path.rglob("*") if path.suffix == files.UNFINISHED]
+def test_no_temporary_file_is_left(whole):
+    assert not [path for path in whole.parent.rglob("*") if path.suffix == files.UNFINISHED]
 
 
-def test_figures_of_an_earlier_report_go_and_those_of_others_stay(tmp_path):
-    run_page.write(tmp_path, evidence())
+def test_figures_of_an_earlier_report_go_and_those_of_others_stay(tmp_path, whole):
+    shutil.copytree(whole.parent, tmp_path, dirs_exist_ok=True)
     (tmp_path / "figures" / "for the paper").mkdir()
     (tmp_path / "figures" / "mine.svg").write_text("<svg/>")
     _, pictures = run_page.write(tmp_path, evidence(calibration=None))
@@ -235,23 +234,22 @@ def test_no_letter_leaves_a_figure(tmp_path):
         assert all(edge.min() == 1 for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))
 
 
-def test_cards_show_where_the_decisive_attributes_were_seen(tmp_path):
+def test_cards_show_where_the_decisive_attributes_were_seen(tmp_path, whole):
     maps = np.zeros([4, 4, 5])
     maps[0, 0] = 1
 
-    def shown(load_maps):
-        path, _ = run_page.write(tmp_path, evidence(load_maps=load_maps))
+    def shown(path):
         page = Page(path)
         return page.text, [image for image in page.images if image["alt"].startswith("map of ")]
 
-    text, found = shown(lambda positions: np.stack([maps] * len(positions)))
+    text, found = shown(run_page.write(tmp_path, evidence(load_maps=lambda positions: np.stack([maps] * len(positions))))[0])
     assert "in the same colours" in text and len(found) >= 3 * 3 and len(found) % 3 == 0
     darkest = []
     for image in found:  # black but for the corner that the map is of
         pixels = matplotlib.image.imread(io.BytesIO(base64.b64decode(image["src"].split(",")[1])), format="jpg").astype(int)
         darkest.append(pixels[:4, :4].max() - pixels[8:, 8:].max())
     assert np.reshape(darkest, [-1, 3]).max(axis=1).min() > 20, "the largest map of a photo has the full colour"
-    text, found = shown(None)
+    text, found = shown(whole)
     assert not found and "in the same colours" not in text
 
 

@@ -108,6 +108,7 @@ def zero_shot_accuracy(config, version):
     return metrics.per_class_accuracy(benchmark.labels[rows], unseen[answer["class_index"].numpy()])
 
 
+@pytest.mark.long
 def test_the_command_exports_a_finished_run_again(tiny_config):
     config = tiny_config.replace(finetune_epochs=0, meta=False, training_style="parallel", eph_max=1)
     commands.train(config)

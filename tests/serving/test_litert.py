@@ -39,6 +39,7 @@ def test_attributes_are_those_of_the_network(exported, written, kind):
     assert np.ptp(found, axis=0).max() > 0.01 * np.abs(expected).max()  # they depend on the image
 
 
+@pytest.mark.long
 def test_narrower_weights_are_smaller_files(exported, tmp_path):
     wide = backbone.split(tiny.backbone(width=96), tf.identity, tiny.CUT)  # whose weights are most of a file
     bgsnet = untrained_bgsnet(exported.benchmark, 32, wide)
@@ -80,6 +81,7 @@ def test_an_operation_that_is_not_covered_is_named_and_nothing_is_written(tmp_pa
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.long
 def test_the_command_prints_a_table_beside_the_savedmodel(tiny_config, capsys):
     config = tiny_config.replace(finetune_epochs=1, meta=False, bsnet=False)
     commands.train(config)

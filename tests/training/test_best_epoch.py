@@ -43,6 +43,7 @@ def test_a_validation_run_goes_on_from_its_best_epoch(tiny_config, tmp_path, sco
     assert np.abs(found - whole).max() > 1e-3
 
 
+@pytest.mark.long
 def test_the_final_run_stops_where_the_validation_run_was_best(tiny_config, scored):
     config = tiny_config.replace(**EPOCHS, calibrate=True)
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):

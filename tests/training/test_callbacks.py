@@ -10,6 +10,7 @@ import tensorflow as tf
 from bgsnet_tf.model.backbones import backbone
 from bgsnet_tf.model.bsnet import BSNet, phases
 from bgsnet_tf.training.balance_summary import BalanceSummary
+from tests.tiny import BACKBONE, CUT
 
 GATES, INSTANCE = phases("sequential", 4, 2, eta=0.1)
 
@@ -19,11 +20,11 @@ LOGS = {"loss_s": 2.0, "loss_div": -0.5, "gradient_tails": 0.25}
 
 def summaries(directory, phase, epoch, writes=True, finished=0):
     """The network, and tag to value of what is written after an epoch, when so many were finished before."""
-    _, tail = backbone.build("small", "none", 32)
+    _, tail = backbone.build(str(BACKBONE), "none", 32, "tf", CUT)
     bsnet = BSNet([tail.copy(f"tail_{i}") for i in range(2)], np.eye(3, dtype=np.float32), phase, b_hidden=4)
     bsnet.epoch.assign(epoch)
     rng = np.random.default_rng(0)
-    batch = [tf.constant(rng.normal(size=(2, *shape)), tf.float32) for shape in (tail.graph.input_shape[1:], [256])]
+    batch = [tf.constant(rng.normal(size=(2, *shape)), tf.float32) for shape in (tail.graph.input_shape[1:], [16])]
     bsnet(batch)
     bsnet.gates_at_start = -bsnet.gate.w.numpy()
     callback = BalanceSummary(str(directory), str(directory / "balance.csv"), batch, np.array([0, 2]), None, writes)

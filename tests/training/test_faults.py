@@ -164,6 +164,7 @@ def test_an_infinite_gradient_of_a_finite_loss_is_not_saved(copied):
     assert os.listdir(pathlib.Path(broken.run.run_dir, "checkpoints", "finetune", "heads")) == ["000000-000000"]
 
 
+@pytest.mark.long
 def test_a_backbone_that_memory_does_not_hold_names_the_flag_and_no_image_is_decoded(copied, monkeypatch):
     monkeypatch.setattr(images, "find_unusable", None)
     large = without_stages(copied, "finetune", "meta", "bsnet").replace(image_size=10**6, resize=10**6)
@@ -191,6 +192,7 @@ class Hungry(GroupedModel):
         return {"loss": loss}
 
 
+@pytest.mark.long
 def test_a_step_that_memory_does_not_hold_names_stage_flag_and_estimate(tiny_config, monkeypatch):
     monkeypatch.setattr(images, "find_unusable", None)
     model = Hungry()

@@ -49,6 +49,7 @@ def check(arguments, tmp_path, count, parts, longest_life=kills.LONGEST_LIFE):
     return met
 
 
+@pytest.mark.long
 def test_six_kills_of_a_tiny_run(tmp_path):
     settings = tiny_config_below(tmp_path).replace(
         finetune_head_epochs=10, finetune_epochs=10, meta_epochs=15, meta_steps=20, eph_max=8, balance_epochs=8

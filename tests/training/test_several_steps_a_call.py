@@ -79,7 +79,7 @@ def test_the_first_step_whose_loss_is_not_finite_is_named_wherever_it_is_in_a_ca
     assert failure.value.position == Position(4, 3)
 
 
-@pytest.mark.parametrize("steps_per_execution", [2, 100])
+@pytest.mark.parametrize("steps_per_execution", [2, pytest.param(100, marks=pytest.mark.long)])
 def test_a_run_is_the_same_for_any_number_of_steps_a_call(trained, copied, steps_per_execution):
     config = without_stages(copied, "finetune", "meta", "bsnet").replace(steps_per_execution=steps_per_execution)
     assert_equal(attributes(train(config), config), attributes(train(trained[0]), config))
@@ -90,7 +90,7 @@ def test_a_run_is_the_same_for_any_number_of_steps_a_call(trained, copied, steps
 
 
 # Calls of finetune (2 epochs of 3 steps), 2 a call: steps 1-2 and 3 of each epoch.
-@pytest.mark.parametrize("calls, position", [(3, "000000-000002"), (4, "000001-000000")])
+@pytest.mark.parametrize("calls, position", [(3, "000000-000002"), pytest.param(4, "000001-000000", marks=pytest.mark.long)])
 def test_a_signal_is_heard_after_a_call_and_the_run_continues_with_any_other_number(trained, tmp_path, signal_after, calls, position):
     config = trained[0].replace(run_dir=str(tmp_path / "run"), steps_per_execution=2)
     signal_after(calls)

@@ -138,6 +138,7 @@ def test_every_switch_of_meta_trains(copied, switch):
     assert set(outputs) == {"fused", "general"} and np.all(np.isfinite(outputs["general"]))
 
 
+@pytest.mark.long
 def test_bfloat16_trains(trained, tmp_path):
     config = trained[0].replace(run_dir=str(tmp_path / "run"), precision="bfloat16", finetune_epochs=1, meta_epochs=1, eph_max=1)
     try:

@@ -172,6 +172,7 @@ def test_a_loss_that_is_not_finite_on_one_replica_counts_for_all():
         assert pool.submit(counted).result() == [None, None, 2, 2, None]
 
 
+@pytest.mark.long
 def test_two_processes_equal_one(one, tmp_path):
     settings = one[0].replace(strategy="multi_worker", run_dir=str(tmp_path / "run"), steps_per_execution=2)
     addresses = free_addresses(2)
@@ -179,6 +180,7 @@ def test_two_processes_equal_one(one, tmp_path):
     assert_close(weights(settings), one[1])
 
 
+@pytest.mark.long
 def test_a_lost_process_ends_the_other_and_both_continue(one, tmp_path):
     settings = one[0].replace(strategy="multi_worker", run_dir=str(tmp_path / "run"), checkpoint_every=0.0)
     addresses = free_addresses(2)
