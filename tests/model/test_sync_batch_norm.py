@@ -1,13 +1,13 @@
 """Batch norms over two replicas compute what one device computes from the whole batch."""
 
 import concurrent.futures
-import multiprocessing
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from bgsnet_tf.model.backbones import backbone
+from tests.programs import FORKED
 
 REPLICAS = 2
 IMAGES = np.random.default_rng(0).normal(size=(8, 16, 16, 3)).astype(np.float32)
@@ -98,7 +98,7 @@ def differences(one, other):
 def results():
     """(outputs, gradients, weights after) of two replicas, without and with synchronization, and of one device."""
     values = random_weights()
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=FORKED) as pool:
         replicas = pool.submit(on_two_replicas, values).result()
     return replicas, on_one_device(values, sync_batch_norm=False)
 

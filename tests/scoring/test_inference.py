@@ -60,7 +60,8 @@ def test_weights_and_thumbnails_are_those_of_the_sampled_images(bgsnet, inferred
     np.testing.assert_allclose(few.thumbnails.mean(axis=(1, 2)), pixels[few.sampled].mean(axis=(1, 2)), atol=2)
 
 
-def test_costs_are_those_of_pruned_networks(run, bgsnet, inferred):
+def test_costs_are_those_of_pruned_networks(run, bgsnet, inferred, monkeypatch):
+    monkeypatch.setattr(cost, "MEASURED_SECONDS", 0.01)
     table = pruning.table(run, bgsnet, inferred.pruned, delta=0.0)
     for k, row in table.iterrows():
         small = BGSNet(bgsnet.trunk, bgsnet.general_tail, bgsnet.general_predictor, bgsnet.bsnet.pruned(range(k + 1)))

@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import json
-import multiprocessing
 import os
 import pathlib
 import signal
@@ -15,7 +14,7 @@ import tensorflow as tf
 from bgsnet_tf.model.grouped import FiniteSteps
 from bgsnet_tf.training.machines import strategy
 from bgsnet_tf.training.machines.local_workers import free_addresses
-from tests.programs import Program
+from tests.programs import FORKED, Program
 from tests.whole_runs import tiny_config_below
 
 # At least 20 steps of every stage. Adam would make jumps of the sign of a gradient that is 0 but for rounding, and so
@@ -146,7 +145,7 @@ def averages():
 
 
 def test_replicas_settle_on_the_mean_of_their_averages():
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=FORKED) as pool:
         before, after = pool.submit(averages).result()
     assert before == (0.0, 2.0, 1.0, 3.0) and after == (1.0, 1.0, 1.0, 3.0)
 
@@ -168,7 +167,7 @@ def counted():
 
 
 def test_a_loss_that_is_not_finite_on_one_replica_counts_for_all():
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=FORKED) as pool:
         assert pool.submit(counted).result() == [None, None, 2, 2, None]
 
 
