@@ -3,19 +3,23 @@
 from absl import flags
 
 from bgsnet_tf import cli, config
-from bgsnet_tf.data.loading import loading_aside
+from bgsnet_tf.aside import Aside
+from bgsnet_tf.data.loading import load_benchmark
+from bgsnet_tf.reporting import figures
 
 
 def main():
     settings = config.of_run()
-    loaded = loading_aside(settings.data)
+    aside = Aside()
+    loaded = aside.begin(load_benchmark, settings.data)
     from bgsnet_tf import commands  # loading TensorFlow takes seconds, and so may the data
 
     benchmark = loaded()
     if flags.FLAGS.export_dir:
         commands.evaluate_export(settings, flags.FLAGS.export_dir, benchmark)
     else:
-        commands.evaluate(settings, benchmark=benchmark)
+        aside.begin(figures.load_library)
+        commands.evaluate(settings, benchmark=benchmark, begin=aside.begin)
 
 
 def command():

@@ -7,7 +7,7 @@ import pathlib
 import bgsnet_tf
 
 PACKAGE = pathlib.Path(bgsnet_tf.__file__).parent
-BASE = {"errors", "files", "interruption", "config", "cli", "names", "text_table", "private_api"}
+BASE = {"errors", "files", "aside", "interruption", "config", "cli", "names", "text_table", "private_api"}
 BELOW = {  # room to what it may import
     **dict.fromkeys(BASE, BASE),
     "private_api": set(),

@@ -5,6 +5,7 @@ import os
 import numpy as np
 
 from bgsnet_tf import files
+from bgsnet_tf.aside import at_once
 from bgsnet_tf.commands.opening import naming_bad_images, open_run
 from bgsnet_tf.config import delta_choice
 from bgsnet_tf.errors import UserError
@@ -15,13 +16,14 @@ from bgsnet_tf.scoring.inference import infer
 from bgsnet_tf.training import checkpoints, stages
 
 
-def evaluate(config, html=True, benchmark=None):
+def evaluate(config, html=True, benchmark=None, begin=at_once):
     """Scores a finished run, prints the table and writes the result files into its folder.
 
     Args:
       config: settings.
       html: write `report.html`, its figures and tables, and TensorBoard's `logs/evaluation` too.
       benchmark: as for `open_run`.
+      begin: as `Aside.begin`: how a figure is drawn.
 
     Returns:
       The dict written to `results.json`; in the validation split it holds the best δ of every branch.
@@ -75,7 +77,7 @@ def evaluate(config, html=True, benchmark=None):
         result_tables.write_results(run.directory, results, per_class)
         if html:
             validation_dir = delta_choice.validation_run(config).run.run_dir
-            print(f"report: {run_report.write_report(run, bgsnet, results, per_class, scores, inference, validation_dir)}")
+            print(f"report: {run_report.write_report(run, bgsnet, results, per_class, scores, inference, validation_dir, begin)}")
         model_card.refresh(run)
     if config.data.split == "validation":
         print("for the final split: " + " ".join(f"--{flag}={value:g}" for flag, value in delta_choice.choices(results).items()))

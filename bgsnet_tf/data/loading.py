@@ -1,9 +1,6 @@
 """From flags to a `Benchmark`: the one place that knows all the ways to make one."""
 
-import contextlib
 import dataclasses
-import multiprocessing
-import signal
 
 from bgsnet_tf.config import DEMO_DATASETS, XLSA17_DATASETS
 from bgsnet_tf.data.reading import tables, xlsa17
@@ -33,34 +30,3 @@ def load_benchmark(data, report=raise_problem):
     if data.seen_classes and data.dataset != "demo_dials":  # which draws as many
         benchmark = benchmark.with_seen_classes(data.seen_classes)
     return benchmark.validation() if data.split == "validation" else benchmark
-
-
-def loading_aside(data):
-    """Begins `load_benchmark` in a process of its own, for a caller that has no threads yet and something else to do.
-
-    Returns:
-      A function without arguments that waits for the benchmark, and raises what `load_benchmark` does.
-    """
-    fork = multiprocessing.get_context("fork")
-    ours, theirs = fork.Pipe(duplex=False)
-    process = fork.Process(target=_send_benchmark, args=(data, ours, theirs), daemon=True)
-    process.start()
-    theirs.close()
-
-    def loaded():
-        try:
-            found = ours.recv()
-        except EOFError:  # it failed, as this will, or had too little memory beside this
-            found = load_benchmark(data)
-        process.join()
-        return found
-
-    return loaded
-
-
-def _send_benchmark(data, ours, theirs):
-    ours.close()  # so that it ends with its parent
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    with contextlib.suppress(Exception):  # its parent then loads the data itself, and tells what is wrong
-        theirs.send(load_benchmark(data))

@@ -1,10 +1,14 @@
 """The report's section on the balance of data set and instances: gates, instance weights, and what training did to them."""
 
+from functools import partial
+
+import numpy as np
 import pandas as pd
 
 from bgsnet_tf.evaluation import analysis
 from bgsnet_tf.reporting import figures
 
+SAMPLED_CHANNELS = 4  # as in the paper's Fig. 3c
 TRAINED_BALANCE = {  # column of the table of an epoch to what it is, in the last one, on a few training images
     "gate_order_kept": ("rank correlation of w^d at the start and at the end", "{:.2f}"),
     "error_correlation": ("correlation of the sub-modules' errors on training images, mean over pairs", "{:.2f}"),
@@ -27,23 +31,26 @@ def section(evidence, draw):
 
     Args:
       evidence: `run_page.Evidence`.
-      draw: function from a figure's name, itself, a description and a caption to what a template shows.
+      draw: function from a figure's name, what makes it, a description and a caption to what a template shows.
     """
     gates, balanced = evidence.results["gates"], evidence.weights is not None
     binary = analysis.gate_figures(gates)
-    drawn = [draw("gates", figures.gates(gates), "Gate of each sub-module")]
+    drawn = [draw("gates", partial(figures.gates, gates), "Gate of each sub-module")]
     rows = [
         ["gates over one half", f"{binary['over_half']}/{len(gates)}"],
         [f"gates below {analysis.NEAR_ZERO}", f"{binary['near_zero']}/{len(gates)}"],
         [f"gates above {analysis.NEAR_ONE}", f"{binary['near_one']}/{len(gates)}"],
     ]
     if balanced:
-        n, modules = evidence.weights.shape[:2]
-        sampled = figures.instance_weights(evidence.weights, evidence.results["seed"])
+        n, modules, channels = evidence.weights.shape
+        count = min(SAMPLED_CHANNELS, channels)
+        sampled = np.sort(np.random.default_rng(evidence.results["seed"]).choice(channels, count, replace=False))
+        quantiles = np.quantile(evidence.weights[:, :, sampled], [0.05, 0.5, 0.95], axis=0)
         caption = f"Channels drawn at random; over {n} images: the median, and 5 to 95 %."
-        drawn.append(draw("instance_weights", sampled, "Instance weights of sampled channels", caption))
-        histogram = figures.weight_histogram(evidence.weights)
-        drawn.append(draw("weight_histogram", histogram, "Histogram of all instance weights", "All weights."))
+        of_channels = partial(figures.instance_weights, quantiles, sampled)
+        drawn.append(draw("instance_weights", of_channels, "Instance weights of sampled channels", caption))
+        of_all = partial(figures.weight_histogram, *np.histogram(evidence.weights, bins=20, range=(0, 1)))
+        drawn.append(draw("weight_histogram", of_all, "Histogram of all instance weights", "All weights."))
         numbers = analysis.weight_figures(evidence.weights)
         rows += [
             [f"instance weights below {analysis.NEAR_ZERO}", f"{numbers['near_zero']:.0%}"],

@@ -38,7 +38,6 @@ STYLE = {
 MOST_BARS = 30  # of classes, those of the lowest accuracy
 MOST_NAMES = 60
 NAME_LENGTH = 40
-SAMPLED_CHANNELS = 4  # as in the paper's Fig. 3c
 PNG_DPI = 200
 KINDS = ("png", "svg")  # of files that a figure is saved as
 
@@ -166,28 +165,25 @@ def gates(values):
     return figure
 
 
-def instance_weights(weights, seed):
-    """Instance weights of a few sampled channels (n, N, K): per sub-module the median, and 5 to 95 % of images."""
-    modules, channels = weights.shape[1:]
-    sampled = np.sort(np.random.default_rng(seed).choice(channels, min(SAMPLED_CHANNELS, channels), replace=False))
+def instance_weights(quantiles, channels):
+    """Instance weights of up to four channels, by their numbers: quantiles (3, N, channels), drawn as a line from low to high and a dot."""
+    numbers = np.arange(quantiles.shape[1])
     with _figure(3.6, nrows=2, ncols=2, sharex=True, sharey=True) as (figure, axes):
-        for axis, channel in zip(axes.flat, sampled):
-            low, middle, high = np.quantile(weights[:, :, channel], [0.05, 0.5, 0.95], axis=0)
-            axis.vlines(np.arange(modules), low, high, color=UNSEEN_COLOUR, linewidth=5, alpha=0.45)
-            axis.plot(np.arange(modules), middle, "o", color=UNSEEN_COLOUR, markersize=5)
+        for axis, channel, (low, middle, high) in zip(axes.flat, channels, np.moveaxis(quantiles, -1, 0)):
+            axis.vlines(numbers, low, high, color=UNSEEN_COLOUR, linewidth=5, alpha=0.45)
+            axis.plot(numbers, middle, "o", color=UNSEEN_COLOUR, markersize=5)
             axis.set_title(f"channel {channel}")
             axis.set_ylim(-0.03, 1.03)
-            axis.set_xticks(np.arange(modules))
+            axis.set_xticks(numbers)
         figure.supxlabel("sub-module", fontsize=9)
         figure.supylabel("instance weight", fontsize=9)
     return figure
 
 
-def weight_histogram(weights):
-    """Histogram of all instance weights (n, N, K)."""
-    counts, edges = np.histogram(weights, bins=20, range=(0, 1))
+def weight_histogram(counts, edges):
+    """Histogram of all instance weights, as `np.histogram` gives it."""
     with _figure(2.4) as (figure, axes):
-        axes.bar(edges[:-1], 100 * counts / weights.size, width=np.diff(edges), align="edge", color=UNSEEN_COLOUR, edgecolor="white")
+        axes.bar(edges[:-1], 100 * counts / counts.sum(), width=np.diff(edges), align="edge", color=UNSEEN_COLOUR, edgecolor="white")
         axes.set(xlabel="instance weight", ylabel="% of weights", xlim=(0, 1))
     return figure
 
@@ -274,6 +270,19 @@ def conditions(findings):
             axes.tick_params(labelsize=7)
             axes.spines["left"].set_visible(False)
     return figure
+
+
+def load_library():
+    """Loads Matplotlib and its backends, which the first figure would."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.backends.backend_svg
+    import matplotlib.figure  # noqa: F401
+
+
+def draw(make, directory, name):
+    """Saves the figure that a function without arguments makes. Returns the path of its SVG."""
+    save(make(), directory, name)
+    return pathlib.Path(directory, f"{name}.svg")
 
 
 def save(figure, directory, name):

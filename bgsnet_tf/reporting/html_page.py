@@ -1,12 +1,15 @@
 """Web pages from the templates in `templates/`, each one file that needs no network and no script."""
 
 import base64
+import functools
 import io
-from collections.abc import Mapping
+import pathlib
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jinja2
 import numpy as np
+import PIL.Image
 
 IMAGE_QUALITY = 92  # JPEG
 
@@ -35,6 +38,21 @@ class Picture(NamedTuple):
     caption: str = ""
 
 
+class Drawing:
+    """As `Picture`, of a figure that may still be drawn.
+
+    Args:
+      finish: function that waits for the path of its SVG file.
+    """
+
+    def __init__(self, finish: Callable[[], pathlib.Path], description: str, caption: str = "") -> None:
+        self._finish, self.description, self.caption = finish, description, caption
+
+    @functools.cached_property
+    def address(self) -> str:
+        return svg(self._finish().read_bytes(), self.description).address
+
+
 def render(template: str, title: str, sections: Mapping[str, Section]) -> str:
     """The whole page of a template, with its sections by name, in order."""
     return TEMPLATES.get_template(template).render(title=title, sections=sections)
@@ -47,8 +65,6 @@ def svg(contents: bytes, description: str, caption: str = "") -> Picture:
 
 def photo(pixels: np.ndarray, description: str, caption: str = "") -> Picture:
     """The picture of an image (H, W, 3) uint8."""
-    import matplotlib.image
-
     buffer = io.BytesIO()
-    matplotlib.image.imsave(buffer, pixels, format="jpg", pil_kwargs={"quality": IMAGE_QUALITY})
+    PIL.Image.fromarray(pixels).save(buffer, "JPEG", quality=IMAGE_QUALITY)
     return Picture(f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}", description, caption)

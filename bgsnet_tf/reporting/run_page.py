@@ -7,12 +7,14 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Optional
 
 import numpy as np
 import pandas as pd
 
 from bgsnet_tf import files
+from bgsnet_tf.aside import at_once
 from bgsnet_tf.evaluation import analysis, bootstrap, calibration, metrics
 from bgsnet_tf.reporting import balance_section, figures, heat_maps, html_page
 from bgsnet_tf.reporting.html_page import Section
@@ -20,6 +22,7 @@ from bgsnet_tf.reporting.result_tables import COLUMNS, PAPER_FOOTNOTES, PAPER_RO
 
 CONFUSED_PAIRS, IMAGES_OF_A_PAIR = 6, 3
 DECISIVE_ATTRIBUTES = 5
+SECTIONS = ["results", "calibration", "classes", "confusion", "examples", "attributes", "balance", "pruning", "run"]
 FIGURES = ["seen_unseen_curve", "calibration", "finetuning", "classes_unseen", "classes_seen", "confusion", "attributes"]
 FIGURES += ["gates", "instance_weights", "weight_histogram"]
 
@@ -35,14 +38,14 @@ class Evidence:
       curves: branch to its `metrics.SeenUnseenCurve` on the run's split.
       calibration: the fused one on the VALIDATION split; None where that was not evaluated.
       finetuning: epoch of fine-tuning, from 1, to T and AUSUC on the VALIDATION split; empty where they are not on record.
-      pruning: DataFrame of networks with the 1, 2, …, N widest gates, with the columns kept, threshold (the narrowest gate kept), T,
-        U, S, H, multiply_adds (of an image) and parameters; None without gates.
       labels_unseen, unseen_classes: as for `metrics.evaluate_gzsl`.
       attributes: (n, A) fused predicted attributes of the unseen split.
       class_attributes: (C, A), φ.
       class_names, attribute_names: C and A names.
       weights: (m, N, K) instance weights, or None without instance balance.
       balance: the last row of the table of `training.balance_summary`, as a dict; None where there is none.
+      load_pruning: function that returns a DataFrame of networks with the 1, 2, …, N widest gates, with the columns kept, threshold (the
+        narrowest gate kept), T, U, S, H, multiply_adds (of an image) and parameters; None without gates.
       load_images: function from (k,) positions in the unseen split to images (k, H, W, 3) uint8; None where the data set has
         features and no images.
       load_maps: function from a tuple of k positions in the unseen split to the maps (k, h, w, A) of their fused attributes; None where
@@ -54,7 +57,6 @@ class Evidence:
     curves: Mapping
     calibration: Optional[metrics.SeenUnseenCurve]
     finetuning: Mapping
-    pruning: Optional[pd.DataFrame]
     labels_unseen: np.ndarray
     unseen_classes: np.ndarray
     attributes: np.ndarray
@@ -63,6 +65,7 @@ class Evidence:
     attribute_names: tuple
     weights: Optional[np.ndarray]
     balance: Optional[Mapping]
+    load_pruning: Optional[Callable[[], pd.DataFrame]]
     load_images: Optional[Callable[[np.ndarray], np.ndarray]]
     load_maps: Optional[Callable[[tuple], np.ndarray]] = None
 
@@ -74,8 +77,13 @@ class Evidence:
         return [analysis.decide(i, a, label, *fixed) for i, (a, label) in enumerate(several)]
 
 
-def write(directory, evidence):
+def write(directory, evidence, begin=at_once):
     """Writes `report.html`, and every figure as SVG and PNG in `figures/`; those of an earlier page that this one lacks go.
+
+    Args:
+      directory: of the run.
+      evidence: `Evidence`.
+      begin: as `Aside.begin`: how a figure is drawn.
 
     Returns:
       the page's path, and those of the figures as PNG.
@@ -83,27 +91,27 @@ def write(directory, evidence):
     directory = pathlib.Path(directory)
     results, drawn = evidence.results, []
 
-    def draw(name, figure, description, caption=""):
+    def draw(name, make, description, caption=""):
         drawn.append(FIGURES[FIGURES.index(name)])
-        return html_page.svg(figures.save(figure, directory / "figures", name), description, caption)
+        return html_page.Drawing(begin(figures.draw, make, directory / "figures", name), description, caption)
 
-    sections = {
+    sections = {  # what draws comes first: figures may be drawn beside the rest
         "results": Section("Results", _results(evidence, draw)),
         "calibration": Section("Calibration", _calibration(evidence, draw)),
         "classes": Section("Classes", _classes(evidence, draw)),
+        "attributes": Section("Attributes", _attributes(evidence, draw)),
     }
+    if "gates" in results:
+        sections["balance"] = Section("Balance", balance_section.section(evidence, draw))
     if evidence.decisions:
         sections["confusion"] = Section("Confusion among unseen classes", _confusion(evidence, draw))
         sections["examples"] = Section("Example predictions", _examples(evidence))
-    sections["attributes"] = Section("Attributes", _attributes(evidence, draw))
-    if "gates" in results:
-        sections["balance"] = Section("Balance", balance_section.section(evidence, draw))
-    if evidence.pruning is not None:
+    if evidence.load_pruning is not None:
         sections["pruning"] = Section("Pruning", _pruning(evidence))
     sections["run"] = Section("Run", _run(results))
     path = directory / "report.html"
     title = f"BGSNet on {results['dataset']}: {results['split']} split, seed {results['seed']}"
-    files.write(path, html_page.render("run.html", title, sections))
+    files.write(path, html_page.render("run.html", title, {name: sections[name] for name in SECTIONS if name in sections}))
     for name in set(FIGURES) - set(drawn):
         for kind in figures.KINDS:
             (directory / "figures" / f"{name}.{kind}").unlink(missing_ok=True)
@@ -131,7 +139,7 @@ def _results(evidence, draw):
         "footnote": PAPER_FOOTNOTES.get(dataset),
         "curves": draw(
             "seen_unseen_curve",
-            figures.seen_unseen_curves(evidence.curves, points),
+            partial(figures.seen_unseen_curves, evidence.curves, points),
             "U over S for every δ, a line a branch",
             "Every point of a line is one δ; the markers are the δ of the table.",
         ),
@@ -146,12 +154,13 @@ def _calibration(evidence, draw):
     curve, delta = evidence.calibration, evidence.results["deltas"]["fused"]
     drawn = []
     if curve is not None:
-        figure = figures.calibration(curve, calibration.peak(curve), delta)
+        figure = partial(figures.calibration, curve, calibration.peak(curve), delta)
         caption = "The validation split, fused branch. Nothing of a test split is in this figure."
         drawn.append(draw("calibration", figure, "U, S and H over δ on the validation split", caption))
     if len(evidence.finetuning) > 1:
         caption = "The validation split, GNet before meta-training. Where AUSUC falls, longer training forgets unseen classes."
-        drawn.append(draw("finetuning", figures.finetuning(evidence.finetuning), "T and AUSUC over epochs of fine-tuning", caption))
+        figure = partial(figures.finetuning, evidence.finetuning)
+        drawn.append(draw("finetuning", figure, "T and AUSUC over epochs of fine-tuning", caption))
     return {"figures": drawn}
 
 
@@ -160,7 +169,7 @@ def _classes(evidence, draw):
     for split in ("unseen", "seen"):
         of_split = evidence.per_class[evidence.per_class["split"] == split]
         count = f"{min(len(of_split), figures.MOST_BARS)} of {len(of_split)} {split} classes, worst first"
-        figure = figures.class_bars(of_split["class"].tolist(), of_split["fused"].to_numpy(), split == "seen")
+        figure = partial(figures.class_bars, of_split["class"].tolist(), of_split["fused"].to_numpy(), split == "seen")
         drawn.append(draw(f"classes_{split}", figure, f"Accuracy of {count}", count))
     return {"figures": drawn}
 
@@ -169,6 +178,7 @@ def _confusion(evidence, draw):
     decisions = evidence.decisions
     names = [evidence.class_names[c] for c in evidence.unseen_classes]
     counts = analysis.confusion(evidence.labels_unseen, np.array([d.chosen for d in decisions]), evidence.unseen_classes)
+    figure = draw("confusion", partial(figures.confusion, counts, names), "Confusion matrix of the unseen classes")
     margins = np.array([d.margin for d in decisions])
     pairs, wanted = [], []
     for true, predicted, count in analysis.most_confused(counts, CONFUSED_PAIRS):
@@ -191,7 +201,6 @@ def _confusion(evidence, draw):
             }
         )
     pairs = [{**pair, "maps": maps} for pair, maps in zip(pairs, _maps(evidence, wanted))]
-    figure = draw("confusion", figures.confusion(counts, names), "Confusion matrix of the unseen classes")
     return {"figure": figure, "pairs": pairs, "legend": _legend(evidence)}
 
 
@@ -246,14 +255,14 @@ def _attributes(evidence, draw):
     if not known.any():
         return {"figure": None}
     means = {name: getattr(quality, name)[known].mean() for name in ("correlation", "average_precision", "positives")}
-    figure = figures.attribute_bars(evidence.attribute_names, quality)
+    figure = partial(figures.attribute_bars, evidence.attribute_names, quality)
     drawn = draw("attributes", figure, "Correlation and average precision of each attribute")
     return {**means, "known": known.sum(), "all": len(known), "figure": drawn}
 
 
 def _pruning(evidence):
     """The table of the pruned networks, whole network first."""
-    pruned = evidence.pruning.iloc[::-1]
+    pruned = evidence.load_pruning().iloc[::-1]
     whole, rows = pruned.iloc[0], []
     for _, network in pruned.iterrows():
         sizes = [f"{network[name] / 1e6:.1f} {network[name] / whole[name]:.0%}" for name in ("multiply_adds", "parameters")]

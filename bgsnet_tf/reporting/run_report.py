@@ -32,7 +32,7 @@ def stage_costs(run):
     return {name: folder.costs for name, folder in folders.items() if folder.finished}
 
 
-def write_report(run, bgsnet, results, per_class, scores, inference, validation_dir):
+def write_report(run, bgsnet, results, per_class, scores, inference, validation_dir, begin):
     """Writes `report.html`, `figures/`, the tables behind them and `logs/evaluation` into the run's folder. Returns the page's path.
 
     Args:
@@ -43,6 +43,7 @@ def write_report(run, bgsnet, results, per_class, scores, inference, validation_
       scores: branch to (scores_seen, scores_unseen).
       inference: `Inference` of the network.
       validation_dir: folder of the run that chose δ, which may not exist.
+      begin: as `Aside.begin`: how a figure is drawn.
     """
     benchmark, seen = run.benchmark, len(run.benchmark.test_seen)
     labels = benchmark.labels[benchmark.test_seen], benchmark.labels[benchmark.test_unseen]
@@ -53,10 +54,6 @@ def write_report(run, bgsnet, results, per_class, scores, inference, validation_
     if results["split"] == "validation":
         write_curves(run.directory, curves)
         validation_dir = run.directory
-    pruned = None
-    if inference.pruned is not None:
-        pruned = pruning.table(run, bgsnet, inference.pruned, results["delta"])
-        write_pruning(run.directory, pruned)
     load_views = None if benchmark.features is not None else _view_loader(run)
     evidence = run_page.Evidence(
         results=results,
@@ -64,7 +61,7 @@ def write_report(run, bgsnet, results, per_class, scores, inference, validation_
         curves=curves,
         calibration=read_curve(validation_dir, "fused"),
         finetuning=_finetuning(results, validation_dir),
-        pruning=pruned,
+        load_pruning=None if inference.pruned is None else lambda: _pruning(run, bgsnet, inference.pruned, results["delta"]),
         labels_unseen=labels[1],
         unseen_classes=benchmark.unseen_classes,
         attributes=inference.attributes["fused"][seen:],
@@ -76,9 +73,15 @@ def write_report(run, bgsnet, results, per_class, scores, inference, validation_
         load_images=None if load_views is None else lambda positions: _pixels(load_views(positions)),
         load_maps=None if load_views is None else _map_loader(bgsnet, load_views),
     )
-    page, figures = run_page.write(run.directory, evidence)
+    page, figures = run_page.write(run.directory, evidence, begin)
     tensorboard.write(run, results, figures, heat_maps.strips(evidence), inference)
     return page
+
+
+def _pruning(run, bgsnet, pruned, delta):
+    table = pruning.table(run, bgsnet, pruned, delta)
+    write_pruning(run.directory, table)
+    return table
 
 
 def _last_epoch(run):

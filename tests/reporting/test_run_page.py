@@ -53,7 +53,7 @@ def evidence(**changes):
         "curves": {branch: metrics.seen_unseen_curve(pair[0], labels_seen, pair[1], *truth[1:]) for branch, pair in scores.items()},
         "calibration": metrics.SeenUnseenCurve(np.array([-1.0, 2.0]), U=np.array([0.0, 60.0, 80.0]), S=np.array([90.0, 60.0, 0.0])),
         "finetuning": {epoch: {"T": 50.0 + epoch, "AUSUC": ausuc} for epoch, ausuc in enumerate((31.0, 42.0, 37.0), start=1)},
-        "pruning": pd.DataFrame(
+        "load_pruning": lambda: pd.DataFrame(
             {
                 "kept": [1, 2, 3],
                 "threshold": [0.95, 0.6, 0.02],
@@ -154,7 +154,7 @@ def test_equal_evidence_gives_equal_files(tmp_path, whole):
     [
         ({"weights": None}, "instance weights below"),
         ({"calibration": None}, "U, S and H over δ"),
-        ({"pruning": None}, "multiply-adds"),
+        ({"load_pruning": None}, "multiply-adds"),
         ({"load_images": None}, "image/jpeg"),
         ({"results": {name: value for name, value in evidence().results.items() if name != "gates"}}, "Balance"),
         ({"class_attributes": np.full((6, 5), 0.5, np.float32)}, "Mean correlation"),
