@@ -54,12 +54,17 @@ print(multiprocessing.active_children()[0].pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 ORDER = """
-import operator
+import os
 from bgsnet_tf.aside import Aside
 
+def inverse(number):
+    return 1 / number, os.getpid()
+
 aside = Aside()
-one, fails, two = aside.begin(operator.truediv, 1, 2), aside.begin(operator.truediv, 1, 0), aside.begin(operator.truediv, 3, 2)
-print(two(), one())
+one, fails, two = (aside.begin(inverse, number) for number in (1, 0, 2))
+(half, second), (whole, first) = two(), one()
+assert first == second != os.getpid()
+print(half, whole)
 try:
     fails()
 except ZeroDivisionError as error:
@@ -95,7 +100,7 @@ def test_figures_are_the_same_also_where_the_process_died(tmp_path):
 
 def test_outcomes_may_be_asked_for_in_any_order_and_errors_are_raised_here():
     result = programs.run("-c", ORDER)
-    assert (result.stdout, result.stderr) == ("1.5 0.5\ndivision by zero\n", "")
+    assert (result.stdout, result.stderr) == ("0.5 1.0\ndivision by zero\n", "")
 
 
 def test_it_ends_with_its_parent():
