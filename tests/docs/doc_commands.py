@@ -1,7 +1,6 @@
 """The commands that pages name, and whether this project's programs take their flags.
 
-As a program, it reads a list of commands (module, then arguments) from standard input and writes, for each, the error of its flags or
-"", and the names of all flags. Every one is parsed in a process of its own, by the program's own definitions; nothing is run.
+Every command (module, then arguments) is parsed in a process of its own, by the program's own definitions; nothing is run.
 """
 
 import json
@@ -53,8 +52,7 @@ def flags_of(page):
 
 
 def parse(commands):
-    """For each command (error of its flags or "", names of all its flags)."""
-    import tensorflow  # noqa: F401 (once, for all the processes below)
+    """For each command (error of its flags or "", names of all its flags). Needs a process of its own, with TensorFlow loaded and idle."""
     from absl import app, flags
 
     def only_parse(main, flags_parser):
@@ -81,7 +79,3 @@ def parse(commands):
             answers.append(json.loads(stream.read() or '["no answer", []]'))
         os.wait()
     return answers
-
-
-if __name__ == "__main__":
-    json.dump(parse(json.load(sys.stdin)), sys.stdout)

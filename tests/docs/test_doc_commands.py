@@ -1,16 +1,15 @@
 """Every command of every page: its flags are those of the program, its flagfile exists; and every flag that a page mentions exists."""
 
+import concurrent.futures
 import importlib.util
-import json
 import re
-import subprocess
-import sys
 
 import pytest
 
 from tests.conftest import ROOT
 from tests.docs import doc_commands
 from tests.docs.test_docs import PAGES
+from tests.programs import FORKED
 
 OTHERS = {  # flags of programs that are not ours
     "docker": {"rm"},
@@ -32,10 +31,8 @@ PARSED = [command for command in COMMANDS if command[0].split(".")[0] not in NOT
 @pytest.fixture(scope="module")
 def answers():
     """Command to the error of its flags and the names of all flags of its program."""
-    program = [sys.executable, "-m", "tests.docs.doc_commands"]
-    result = subprocess.run(program, input=json.dumps(PARSED), cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stderr
-    return dict(zip(PARSED, json.loads(result.stdout)))
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=FORKED) as pool:
+        return dict(zip(PARSED, pool.submit(doc_commands.parse, PARSED).result()))
 
 
 def test_there_are_commands():

@@ -26,7 +26,9 @@ def norms(graph):
     return sum(isinstance(layer, layers.BatchNormalization) for layer in graph.layers)
 
 
-@pytest.mark.parametrize("name, left", [("ResNet50", 0), ("MobileNetV2", 0), ("DenseNet121", 62), ("small", 0)])
+@pytest.mark.parametrize(
+    "name, left", [("ResNet50", 0), ("MobileNetV2", 0), pytest.param("DenseNet121", 62, marks=pytest.mark.long), ("small", 0)]
+)
 def test_a_folded_backbone_computes_the_same(name, left):
     trunk, tail = backbone.build(name, "none", 64)
     remaining = 0

@@ -260,6 +260,7 @@ def saved_model_cli(*arguments):
     return subprocess.run(program, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
+@pytest.mark.long
 def test_saved_model_cli_shows_and_runs(exported, tmp_path):
     version = os.path.join(exported.directory, "1")
     shown = saved_model_cli("show", "--dir", version, "--all")

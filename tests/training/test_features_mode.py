@@ -58,6 +58,7 @@ def config(tmp_path):
     )
 
 
+@pytest.mark.long
 def test_reaches_what_the_construction_allows(config):
     output = io.StringIO()
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(output):
