@@ -23,6 +23,7 @@ def test_every_form_in_float32_runs():
         assert np.isfinite(row.prepare()()), row
 
 
+@pytest.mark.long
 def test_losses_of_every_stage_are_the_same_twice():
     expected, found = (checks.losses(tf.distribute.OneDeviceStrategy("CPU:0")) for _ in range(2))
     assert list(found) == ["finetune all", "meta episodes", "bsnet parallel"]

@@ -149,6 +149,7 @@ def test_rows_that_would_repeat_another_are_left_out(tmp_path, change, rows):
     assert all(variant.branch == "fused" for variant in variants)  # the only branch there is
 
 
+@pytest.mark.long
 def test_without_delta_no_validation_run_is_made_and_one_branch_will_do(tmp_path):
     config = tiny_config_below(tmp_path).replace(bsnet=False, meta_epochs=1)
     summary = run(config, 1, choose_delta=False)

@@ -81,6 +81,7 @@ def test_rows_that_do_not_exist_are_left_out(there, count, rows):
     assert set(found[0].against) == set(rows[1:])
 
 
+@pytest.mark.long
 def test_all_runs_are_made_once_and_the_same_command_changes_nothing(tiny_config, tmp_path):
     config = tiny_config.replace(bsnet=False, meta=False, finetune_epochs=0, calibrate=True)
     printed = io.StringIO()

@@ -66,6 +66,7 @@ def test_steps_cache_and_checkpoints_are_those_of_the_run(trained, tmp_path, qui
         assert part.disk <= written <= part.disk + CHECKPOINT_OVERHEAD
 
 
+@pytest.mark.long
 def test_the_validation_split_caches_its_test_rows_too(tiny_config, quick):
     config = tiny_config.replace(**ONE_PHASE).replace(split="validation", bsnet=False, shot=1, query=1, cache_views=3)
     benchmark = load_benchmark(config.data)

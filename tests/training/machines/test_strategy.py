@@ -81,6 +81,7 @@ def weights(settings):
         return [file[name] for name in file.files]
 
 
+@pytest.mark.long
 def test_the_weights_move_far_more_than_the_tolerance(one):
     """Of the trunk in stage 1, and of the tails, which start as one, in stage 3."""
     settings, trained = one
@@ -98,6 +99,7 @@ def assert_close(found, expected):
         np.testing.assert_allclose(array, reference, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.long
 def test_two_replicas_in_one_process_equal_one(one, tmp_path):
     settings = one[0].replace(strategy="mirrored", run_dir=str(tmp_path / "run"), steps_per_execution=2)
     finish(start(settings, replicas=2))
