@@ -4,7 +4,7 @@ VENV ?= .venv
 RUN_DIR ?= runs/demo
 JOBS ?= 2
 TESTS ?= tests
-MARKS ?= not slow and not long
+MARKS ?=
 BENCHMARKS ?= convolutions bsnet_step bsnet_epoch meta_training ausuc image_pipeline scaled_decoding cache_build inference start_up first_prediction growth
 
 .PHONY: demo playground test test-all lint docs bench
@@ -23,7 +23,7 @@ $(RUN_DIR)/export/1:
 
 # One thread an operation: two processes whose threads wait for each other are slower than either alone.
 test: $(VENV)/.installed-dev
-	TF_NUM_INTRAOP_THREADS=1 $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "$(MARKS)" $(TESTS)
+	TF_NUM_INTRAOP_THREADS=1 $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(if $(MARKS),-m "$(MARKS)") $(TESTS)
 
 test-all: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -m "slow or not slow"
